@@ -1,0 +1,70 @@
+"""Machines and their devices, with the newest sample of each."""
+
+from datetime import timedelta
+
+from django.db import models
+from django.utils import timezone
+
+SAMPLE_MAX_AGE = timedelta(seconds=2)
+
+
+class Node(models.Model):
+    """A machine that runs work. `boot_id` tells one boot of it from the next."""
+
+    name = models.CharField(max_length=255, unique=True)
+    pool = models.CharField(max_length=64, default="default")
+    boot_id = models.CharField(max_length=64, blank=True)
+    cpu_slots = models.PositiveIntegerField(help_text="tasks without GPUs take at least one of these")
+    memory_mib = models.PositiveIntegerField(help_text="memory of the machine that tasks may reserve, in MiB")
+    driver_version = models.CharField(max_length=64, blank=True)
+    is_enabled = models.BooleanField(default=True)
+    agent_seen_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_sampled(self) -> bool:
+        """The agent's last sample is fresh enough to trust what it says about GPUs."""
+        return self.agent_seen_at is not None and timezone.now() - self.agent_seen_at <= SAMPLE_MAX_AGE
+
+
+class Gpu(models.Model):
+    """One device. Sample fields are None where the driver does not support them."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="gpus")
+    index = models.PositiveIntegerField()
+    uuid = models.CharField(max_length=96, unique=True)
+    name = models.CharField(max_length=128, blank=True)
+    memory_mib = models.PositiveIntegerField()
+    is_enabled = models.BooleanField(default=True, help_text="off: nothing new is placed here, by any door")
+    is_present = models.BooleanField(default=True, help_text="the driver listed it at the last look")
+    is_simulated = models.BooleanField(default=False)
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+    quarantine_reason = models.CharField(max_length=255, blank=True)
+
+    sampled_at = models.DateTimeField(null=True, blank=True)
+    used_memory_mib = models.PositiveIntegerField(null=True, blank=True)
+    foreign_memory_mib = models.PositiveIntegerField(default=0, help_text="held by processes this server did not start")
+    foreign_process_count = models.PositiveIntegerField(default=0)
+    utilization_percent = models.FloatField(null=True, blank=True)
+    temperature_c = models.FloatField(null=True, blank=True)
+    power_w = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["node_id", "index"]
+
+    def __str__(self) -> str:
+        return f"GPU {self.index} of {self.node.name}"
+
+    def quarantine(self, reason: str) -> bool:
+        """Take the device out of scheduling until an administrator or a clean sample releases it."""
+        return bool(
+            Gpu.objects.filter(pk=self.pk, quarantined_at=None).update(
+                quarantined_at=timezone.now(), quarantine_reason=reason[:255]
+            )
+        )
+
+    def release_quarantine(self) -> bool:
+        changed = Gpu.objects.filter(pk=self.pk).exclude(quarantined_at=None)
+        return bool(changed.update(quarantined_at=None, quarantine_reason=""))

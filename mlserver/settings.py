@@ -1,0 +1,209 @@
+"""All settings; docs/settings.md explains each environment variable and is tested against this file."""
+
+import os
+from pathlib import Path
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from mlserver.env import env_bool, env_choice, env_int, env_list, env_path, env_simulated_gpus, env_str
+from mlserver.hosts import own_host_names
+from mlserver.home import load_secret_key, prepare_home
+
+VERSION = "0.1.0"
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# -- state on disk
+MLSERVER_HOME = env_path("MLSERVER_HOME", BASE_DIR / "var")
+prepare_home(MLSERVER_HOME)
+MODELS_DIR = env_path("MODELS_DIR", MLSERVER_HOME / "models")
+DATASETS_DIR = env_path("DATASETS_DIR", MLSERVER_HOME / "datasets")
+SECRET_KEY = load_secret_key(MLSERVER_HOME)
+
+# -- the server
+MLSERVER_ENV = env_choice("MLSERVER_ENV", "development", ("development", "production"))
+DEBUG = False
+API_HOST = env_str("API_HOST", "127.0.0.1")
+API_PORT = env_int("API_PORT", 8000, at_least=1, at_most=65535)
+LOG_LEVEL = env_choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"))
+WEB_THREADS = env_int("MLSERVER_WEB_THREADS", 8, at_least=1, at_most=64)
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS") or own_host_names()
+ALLOWED_ORIGINS = env_list("ALLOWED_ORIGINS")
+TRUSTED_PROXIES = env_list("TRUSTED_PROXIES")
+TRUST_LOOPBACK = env_list("MLSERVER_TRUST_LOOPBACK")
+if not set(TRUST_LOOPBACK) <= {"flowline", "runicorn"}:
+    raise ImproperlyConfigured(
+        f"MLSERVER_TRUST_LOOPBACK={','.join(TRUST_LOOPBACK)!r} is refused: it may name flowline and runicorn"
+    )
+if TRUST_LOOPBACK and TRUSTED_PROXIES:
+    raise ImproperlyConfigured(
+        "MLSERVER_TRUST_LOOPBACK is refused beside TRUSTED_PROXIES: behind a proxy every peer is loopback"
+    )
+
+# -- keys: API_KEYS set but empty is refused at start (accounts.bootstrap)
+HAS_API_KEYS_VARIABLE = "API_KEYS" in os.environ
+API_KEYS = env_list("API_KEYS")
+FAILED_KEYS_PER_MINUTE = 10
+
+# -- the engine
+MAX_CONCURRENT_SESSIONS = env_int("MAX_CONCURRENT_SESSIONS", 1, at_least=1)
+CPU_SLOTS = env_int("MLSERVER_CPU_SLOTS", os.cpu_count() or 1, at_least=1)
+LOG_LIMIT_BYTES = env_int("MLSERVER_LOG_LIMIT_MIB", 2048, at_least=1) * 1024**2
+JOB_USER = env_str("MLSERVER_JOB_USER")
+JOB_ENV_ALLOW = env_list("MLSERVER_JOB_ENV", ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH"))
+SIMULATED_GPUS = env_simulated_gpus("MLSERVER_SIMULATED_GPUS")
+DEMO = env_bool("MLSERVER_DEMO", True)
+
+# -- database: SQLite in the home unless DATABASE_URL says otherwise
+DATABASE_BUSY_S = 10
+if DATABASE_URL := env_str("DATABASE_URL"):
+    try:
+        DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=None, conn_health_checks=True)}
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL is refused: {str(error).splitlines()[0]}") from error
+else:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": env_path("DATABASE_PATH", MLSERVER_HOME / "db.sqlite3"),
+            # The last connection to close checkpoints the WAL, so connections are kept open.
+            "CONN_MAX_AGE": None,
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": DATABASE_BUSY_S,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY",
+            },
+        }
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- django-q2: each value guards against a trap named in docs/queue.md; mlserver.checks refuses others
+Q_REDIS_URL = env_str("Q_REDIS_URL")
+Q_CLUSTER = {
+    "name": "mlserver",
+    "workers": env_int("MLSERVER_QCLUSTER_WORKERS", 1, at_least=1, at_most=8),
+    "timeout": 60,
+    "retry": 90,
+    "ack_failures": True,
+    "max_attempts": 1,
+    "queue_limit": 1,
+    "bulk": 1,
+    "recycle": 100_000,
+    "save_limit": -1,
+    "catch_up": False,
+    "poll": 2,
+    "guard_cycle": 1,
+    "cpu_affinity": 0,
+    "label": "Queue of the server",
+}
+if Q_REDIS_URL:
+    Q_CLUSTER |= {"redis": Q_REDIS_URL, "broker_class": "mlserver.queue_broker.RedisBroker"}
+else:
+    Q_CLUSTER |= {"orm": "default", "broker_class": "mlserver.queue_broker.DatabaseBroker"}
+
+# -- Django
+ROOT_URLCONF = "mlserver.urls"
+ASGI_APPLICATION = "mlserver.asgi.application"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "corsheaders",
+    "django_q",
+    "mlserver",
+    "mlserver.accounts",
+    "gpus",
+    "training",
+]
+MIDDLEWARE = [
+    "mlserver.accounts.peers.PeerMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "mlserver.accounts.origins.OriginMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = False
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True
+LOGIN_URL = "/admin/login/"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+
+# Any origin may read a keyed answer; cookies never travel along (C2, C21 of the API documents).
+CORS_ALLOW_ALL_ORIGINS = True
+CORS_ALLOW_CREDENTIALS = False
+CORS_URLS_REGEX = r"^/(api/|health$|openapi\.json$)"
+CORS_ALLOW_HEADERS = (
+    "accept", "authorization", "content-type", "idempotency-key", "last-event-id", "upload-offset",
+    "x-api-key", "x-auth-token", "x-requested-with",
+)  # fmt: skip
+CORS_EXPOSE_HEADERS = ("location", "retry-after", "upload-offset")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "mlserver.accounts.authentication.KeyAuthentication",
+        "mlserver.accounts.authentication.TrustedLoopbackAuthentication",
+        "mlserver.accounts.authentication.BrowserAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["mlserver.accounts.permissions.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "mlserver.api.rendering.OrjsonRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_PARSER_CLASSES": ["mlserver.api.parsing.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "mlserver.api.failures.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "mlserver",
+    "VERSION": VERSION,
+    "DESCRIPTION": "One training server: queue, tracking, models and datasets. Authorize with a key of `manage.py apikey create`.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL.upper()},
+    "loggers": {"django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+}

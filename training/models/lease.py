@@ -1,0 +1,40 @@
+"""Lease: a run holds a Gpu, or part of its memory."""
+
+from django.db import models
+from django.utils import timezone
+
+from gpus.models import Gpu
+
+
+class LeaseQuerySet(models.QuerySet["Lease"]):
+    def held(self) -> "LeaseQuerySet":
+        return self.filter(released_at=None)
+
+
+class Lease(models.Model):
+    run = models.ForeignKey("training.Run", on_delete=models.CASCADE, related_name="leases")
+    gpu = models.ForeignKey(Gpu, on_delete=models.CASCADE, related_name="leases")
+    memory_mib = models.PositiveIntegerField(help_text="memory reserved on the device, in MiB")
+    is_exclusive = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    released_at = models.DateTimeField(null=True, blank=True)
+
+    objects = LeaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["gpu"], condition=models.Q(released_at=None, is_exclusive=True), name="one_exclusive_lease_per_gpu"
+            ),
+            models.UniqueConstraint(
+                fields=["run", "gpu"], condition=models.Q(released_at=None), name="one_lease_per_run_and_gpu"
+            ),
+        ]
+        indexes = [
+            # The scheduler reads every held lease in each pass.
+            models.Index(fields=["gpu"], condition=models.Q(released_at=None), name="lease_held")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} on {self.gpu}"

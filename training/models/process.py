@@ -1,0 +1,28 @@
+"""RunProcess: one process of a run, with the identity of its supervisor."""
+
+from django.db import models
+
+
+class RunProcess(models.Model):
+    """Rank 0..n-1 of a run. A process is identified by (pid, start ticks, boot id), never by pid alone."""
+
+    run = models.ForeignKey("training.Run", on_delete=models.CASCADE, related_name="processes")
+    rank = models.PositiveIntegerField(default=0)
+    boot_id = models.CharField(max_length=64, blank=True)
+    supervisor_pid = models.PositiveIntegerField(null=True, blank=True)
+    supervisor_start_ticks = models.PositiveBigIntegerField(null=True, blank=True)
+    pid = models.PositiveIntegerField(null=True, blank=True, help_text="the command's own process")
+    start_ticks = models.PositiveBigIntegerField(null=True, blank=True, help_text="clock ticks after boot")
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    exit_code = models.IntegerField(null=True, blank=True)
+    exit_signal = models.PositiveIntegerField(null=True, blank=True)
+    max_rss_mib = models.PositiveIntegerField(null=True, blank=True)
+    cpu_s = models.FloatField(null=True, blank=True, help_text="user and system time of the process tree")
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["run", "rank"], name="one_process_per_rank")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} rank {self.rank}"

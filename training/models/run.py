@@ -1,0 +1,157 @@
+"""Run: one execution of a task, or one made by the SDK outside the queue."""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from gpus.models import Node
+from training.models.event import Event
+from training.models.task import Source, Task
+
+
+class RunStatus(models.TextChoices):
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDING = "ending"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+ACTIVE = (RunStatus.STARTING, RunStatus.RUNNING, RunStatus.ENDING)
+ENDED = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.STOPPED)
+
+
+class ExitClass(models.TextChoices):
+    OK = "ok"
+    ERROR = "error"
+    OOM = "oom"
+    KILLED = "killed"
+    TIMEOUT = "timeout"
+    STOPPED = "stopped"
+    NODE_LOST = "node_lost"
+    LAUNCH_FAILED = "launch_failed"
+
+
+def new_run_id(at: datetime | None = None) -> str:
+    """`YYYYMMDD_HHMMSS_xxxxxx`: UTC second and 24 random bits."""
+    at = at or timezone.now()
+    return f"{at:%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def visible(self) -> "RunQuerySet":
+        return self.filter(deleted_at=None)
+
+    def active(self) -> "RunQuerySet":
+        return self.filter(status__in=ACTIVE)
+
+    def queued(self) -> "RunQuerySet":
+        """Runs that this server executes, unlike those of an SDK outside the queue."""
+        return self.exclude(task=None)
+
+    def unlaunched(self, *, older_than_s: float) -> "RunQuerySet":
+        """Placed, but no launch has claimed them for a while: the queue lost or delays the message."""
+        return self.queued().filter(
+            Q(launch_claimed_at=None) | Q(launch_claimed_at__lt=timezone.now() - timedelta(seconds=older_than_s)),
+            status=RunStatus.STARTING,
+            created_at__lt=timezone.now() - timedelta(seconds=older_than_s),
+        )
+
+
+class Run(models.Model):
+    id = models.CharField(primary_key=True, max_length=22, default=new_run_id, editable=False)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, null=True, blank=True, related_name="runs")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="runs")
+    source = models.CharField(max_length=16, choices=Source.choices, default=Source.NATIVE)
+    project = models.CharField(max_length=100, default="default")
+    name = models.CharField(max_length=200, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    notes = models.TextField(blank=True)
+    config = models.JSONField(default=dict, blank=True)
+    attempt = models.PositiveIntegerField(default=1, help_text="1 for the first execution of its task")
+
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
+    cpus = models.PositiveIntegerField(default=0, help_text="CPU slots held while active")
+    memory_mib = models.PositiveIntegerField(default=0, help_text="memory reserved while active, in MiB")
+
+    status = models.CharField(max_length=16, choices=RunStatus.choices, default=RunStatus.STARTING)
+    exit_class = models.CharField(max_length=16, choices=ExitClass.choices, blank=True)
+    exit_code = models.IntegerField(null=True, blank=True)
+    exit_signal = models.PositiveIntegerField(null=True, blank=True)
+    exit_reason = models.TextField(blank=True, help_text="the evidence for the exit class, in a sentence")
+    is_stale = models.BooleanField(default=False, help_text="no heartbeat for a while")
+
+    created_at = models.DateTimeField(default=timezone.now)
+    launch_claimed_at = models.DateTimeField(null=True, blank=True)
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    next_seq = models.PositiveBigIntegerField(default=0, help_text="sequence number of the next metric batch")
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            # Scheduler, agent and finish look at active runs only.
+            models.Index(fields=["status"], condition=Q(status__in=["starting", "running", "ending"]), name="run_active"),
+            models.Index(fields=["task", "-created_at"], name="run_of_task"),
+            models.Index(fields=["-created_at", "-id"], name="run_newest_first"),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    def claim_launch(self, *, stale_s: float = 5) -> bool:
+        """Only one launch goes on; a claim older than `stale_s` belonged to a worker that died."""
+        free = Q(launch_claimed_at=None) | Q(launch_claimed_at__lt=timezone.now() - timedelta(seconds=stale_s))
+        mine = Run.objects.filter(free, pk=self.pk, status=RunStatus.STARTING)
+        return bool(mine.update(launch_claimed_at=timezone.now()))
+
+    def mark_running(self, *, started_at: datetime) -> bool:
+        """starting -> running: the command was executed."""
+        changes = {"status": RunStatus.RUNNING, "started_at": started_at, "heartbeat_at": timezone.now()}
+        return self._move((RunStatus.STARTING,), "Started", "the command is running", **changes)
+
+    def request_stop(self, why: str) -> bool:
+        """starting or running -> ending; the supervisor is told by execution.stop."""
+        changes = {"status": RunStatus.ENDING, "stop_requested_at": timezone.now()}
+        return self._move((RunStatus.STARTING, RunStatus.RUNNING), "Stopping", why, **changes)
+
+    def finish(self, status: str, exit_class: str, reason: str, **facts: Any) -> bool:
+        """active -> finished, failed or stopped, once; `facts` are exit_code, exit_signal, started_at, ended_at."""
+        facts = {"ended_at": timezone.now(), **facts}
+        changes = {"status": status, "exit_class": exit_class, "exit_reason": reason, "is_stale": False, **facts}
+        failed = status == RunStatus.FAILED
+        return self._move(ACTIVE, status.capitalize(), reason, is_warning=failed, **changes)
+
+    def hand_back(self, reason: str) -> bool:
+        """Placed but not startable now: the run row goes, its task waits again."""
+        with transaction.atomic():
+            gone, _ = Run.objects.filter(pk=self.pk, status=RunStatus.STARTING).delete()
+            return bool(gone) and self.task is not None and self.task.hand_back(reason)
+
+    def _move(
+        self, expected: tuple[str, ...], reason: str, message: str, *, is_warning: bool = False, **changes: Any
+    ) -> bool:
+        """Compare-and-swap with its event in one transaction; False when the run was elsewhere already."""
+        with transaction.atomic():
+            changed = Run.objects.filter(pk=self.pk, status__in=expected).update(**changes)
+            if changed:
+                Event.objects.say(reason, message, run=self, is_warning=is_warning)
+        if changed:
+            for name, value in changes.items():
+                setattr(self, name, value)
+        return bool(changed)

@@ -1,0 +1,206 @@
+"""Task: what somebody asked to run, and its way from waiting to ended."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from training.models.event import Event
+
+
+class TaskStatus(models.TextChoices):
+    HELD = "held"
+    WAITING = "waiting"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.STOPPED)
+UNENDED = (TaskStatus.HELD, TaskStatus.WAITING, TaskStatus.ACTIVE)
+
+
+class Source(models.TextChoices):
+    """The door a task or run came in by."""
+
+    NATIVE = "native"
+    COMMAND_LINE = "command_line"
+    SDK = "sdk"
+    FLOWLINE = "flowline"
+    RUNICORN = "runicorn"
+    JOBS = "jobs"
+    TRAINING = "training"
+    DEMO = "demo"
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    def visible(self) -> "TaskQuerySet":
+        return self.filter(deleted_at=None)
+
+    def placeable(self) -> "TaskQuerySet":
+        """Tasks with an execution still to place, in the order they get their turn."""
+        now = timezone.now()
+        due = Q(not_before=None) | Q(not_before__lte=now)
+        unended = Q(status__in=(TaskStatus.WAITING, TaskStatus.ACTIVE))
+        return self.filter(due, unended, pending_runs__gt=0).order_by("-priority", "queued_at", "pk")
+
+    def backing_off(self) -> "TaskQuerySet":
+        return self.filter(status=TaskStatus.WAITING, pending_runs__gt=0, not_before__gt=timezone.now())
+
+
+class Task(models.Model):
+    name = models.CharField(max_length=200, blank=True)
+    project = models.CharField(max_length=100, default="default")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks")
+    source = models.CharField(max_length=16, choices=Source.choices, default=Source.NATIVE)
+    tags = models.JSONField(default=list, blank=True)
+
+    command = models.JSONField(help_text="a list is an argument vector, a string is given to /bin/sh -c")
+    cwd = models.CharField(max_length=4096, blank=True, help_text="empty: the run directory")
+    env = models.JSONField(default=dict, blank=True)
+    config = models.JSONField(default=dict, blank=True)
+
+    gpus = models.PositiveIntegerField(default=0)
+    gpu_memory_mib = models.PositiveIntegerField(null=True, blank=True, help_text="memory needed on each GPU")
+    is_exclusive = models.BooleanField(default=True, help_text="no other run on its GPUs")
+    cpus = models.PositiveIntegerField(default=1)
+    memory_mib = models.PositiveIntegerField(null=True, blank=True)
+    pool = models.CharField(max_length=64, default="default")
+    queue = models.CharField(max_length=64, default="default")
+    priority = models.IntegerField(default=0, help_text="higher first, -100..100")
+    is_demo = models.BooleanField(default=False, help_text="counts toward no ceiling")
+
+    repeat = models.PositiveIntegerField(default=1)
+    max_retries = models.PositiveIntegerField(default=0, help_text="for each repeat together")
+    backoff_s = models.FloatField(default=10, help_text="doubles with each retry")
+    time_limit_s = models.FloatField(null=True, blank=True)
+    grace_s = models.FloatField(default=10, help_text="between TERM and KILL when stopped")
+
+    status = models.CharField(max_length=16, choices=TaskStatus.choices, default=TaskStatus.WAITING)
+    waiting_reason = models.TextField(blank=True)
+    pending_runs = models.PositiveIntegerField(default=1, help_text="executions still to place")
+    retries_used = models.PositiveIntegerField(default=0)
+    runs_completed = models.PositiveIntegerField(default=0)
+    runs_failed = models.PositiveIntegerField(default=0)
+    not_before = models.DateTimeField(null=True, blank=True)
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(default=timezone.now, help_text="age for the order of waiting")
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            # Task.objects.placeable(): few rows of a table that only grows.
+            models.Index(
+                fields=["-priority", "queued_at", "id"], condition=Q(pending_runs__gt=0), name="task_placeable"
+            ),
+            models.Index(fields=["status", "-id"], name="task_by_status"),
+            models.Index(fields=["owner", "-id"], name="task_by_owner"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.name}".strip()
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    def hold(self) -> bool:
+        """waiting -> held."""
+        return self._move((TaskStatus.WAITING,), "Held", "held by a user", status=TaskStatus.HELD, waiting_reason="held")
+
+    def release(self) -> bool:
+        """held -> waiting, at the end of its priority's line."""
+        changes = {"status": TaskStatus.WAITING, "waiting_reason": "", "queued_at": timezone.now()}
+        return self._move((TaskStatus.HELD,), "Released", "released by a user", **changes)
+
+    def activate(self, run_id: str, where: str) -> bool:
+        """An execution was placed: waiting or active -> active. Call inside the placing transaction."""
+        return self._move(
+            (TaskStatus.WAITING, TaskStatus.ACTIVE),
+            "Scheduled",
+            f"run {run_id} placed on {where}",
+            run_id=run_id,
+            status=TaskStatus.ACTIVE,
+            waiting_reason="",
+            not_before=None,
+            pending_runs=F("pending_runs") - 1,
+            started_at=self.started_at or timezone.now(),
+        )
+
+    def hand_back(self, reason: str, *, delay_s: float = 1) -> bool:
+        """A placed execution did not start, through no fault of its own: it waits again."""
+        later = timezone.now() + timedelta(seconds=delay_s)
+        changes: dict[str, Any] = {"pending_runs": F("pending_runs") + 1, "waiting_reason": reason, "not_before": later}
+        if not self.has_active_runs():
+            changes["status"] = TaskStatus.WAITING
+        return self._move((TaskStatus.ACTIVE,), "HandedBack", reason, is_warning=True, **changes)
+
+    def retry_later(self, why: str) -> bool:
+        """One more try of a failed execution after the back-off (doubling, at most an hour)."""
+        delay_s = min(self.backoff_s * 2**self.retries_used, 3600)
+        said = f"{why}; retry {self.retries_used + 1} of {self.max_retries} in {delay_s:g} s"
+        changes: dict[str, Any] = {
+            "pending_runs": F("pending_runs") + 1,
+            "retries_used": F("retries_used") + 1,
+            "not_before": timezone.now() + timedelta(seconds=delay_s),
+            "waiting_reason": said,
+        }
+        if not self.has_active_runs():
+            changes["status"] = TaskStatus.WAITING
+        return self._move((TaskStatus.ACTIVE,), "Retrying", said, is_warning=True, **changes)
+
+    def wait_for_next(self) -> bool:
+        """active -> waiting: no execution is under way, some are still to place."""
+        return self._move((TaskStatus.ACTIVE,), "", "", status=TaskStatus.WAITING)
+
+    def request_stop(self, why: str) -> bool:
+        """Nothing more is placed; a task without active runs ends at once, others when their runs have."""
+        changes: dict[str, Any] = {"stop_requested_at": timezone.now(), "pending_runs": 0, "waiting_reason": ""}
+        if not self.has_active_runs():
+            changes |= {"status": TaskStatus.STOPPED, "ended_at": timezone.now()}
+        return self._move(UNENDED, "Stopping", why, **changes)
+
+    def end(self, status: str) -> bool:
+        """active -> completed, failed or stopped."""
+        changes = {"status": status, "ended_at": timezone.now(), "waiting_reason": "", "pending_runs": 0}
+        failed = status == TaskStatus.FAILED
+        return self._move(UNENDED, status.capitalize(), f"task {status}", is_warning=failed, **changes)
+
+    def requeue(self) -> bool:
+        """An ended task runs once more, with its retries renewed."""
+        changes: dict[str, Any] = {
+            "status": TaskStatus.WAITING, "pending_runs": 1, "retries_used": 0, "stop_requested_at": None, "runs_failed": 0,
+            "ended_at": None, "queued_at": timezone.now(), "not_before": None, "waiting_reason": "",
+        }  # fmt: skip
+        return self._move(ENDED, "Requeued", "queued again by a user", **changes)
+
+    def delete_softly(self) -> bool:
+        return self._move(ENDED, "Deleted", "deleted by a user", deleted_at=timezone.now())
+
+    def has_active_runs(self) -> bool:
+        from training.models.run import Run
+
+        return Run.objects.filter(task_id=self.pk).active().exists()
+
+    def _move(
+        self, expected: tuple[str, ...], reason: str, message: str, *, run_id: str | None = None,
+        is_warning: bool = False, **changes: Any,
+    ) -> bool:  # fmt: skip
+        """Compare-and-swap with its event in one transaction; False when the task was elsewhere already."""
+        with transaction.atomic():
+            changed = Task.objects.filter(pk=self.pk, deleted_at=None, status__in=expected).update(**changes)
+            if changed and reason:
+                Event.objects.say(reason, message, task_id=self.pk, run_id=run_id, is_warning=is_warning)
+        if changed:
+            self.refresh_from_db()
+        return bool(changed)

@@ -1,0 +1,63 @@
+"""The only place that builds paths of runs. Nothing a user names leaves its root."""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import quote
+
+from django.conf import settings
+
+RESERVED = {"runs", "artifacts", ".runicorn", ".", ".."}
+SEGMENT_BYTES = 240
+
+
+def segment(name: str) -> str:
+    """`name` as one directory name: percent-encoded, at most 240 bytes, never a reserved word.
+
+    Letters, digits and `-_. ` stay as they are; a name that is too long keeps its start and gets a digest
+    of the whole, so two long names never meet.
+    """
+    encoded = quote(name, safe=" ", errors="surrogateescape") or "%00"
+    if encoded.lower() in RESERVED or encoded.startswith("."):
+        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    if len(encoded) <= SEGMENT_BYTES:
+        return encoded
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
+    return f"{encoded[: SEGMENT_BYTES - 17].rstrip('%')}~{digest}"
+
+
+def runs_root() -> Path:
+    return settings.MLSERVER_HOME / "runs"
+
+
+def run_dir(project: str, name: str, run_id: str) -> Path:
+    """Directory of the job's own files; owned by the job, so nothing in it is trusted."""
+    return runs_root() / segment(project) / segment(name or "default") / "runs" / segment(run_id)
+
+
+def log_name(rank: int) -> str:
+    return "logs.txt" if rank == 0 else f"logs.{rank}.txt"
+
+
+def control_root() -> Path:
+    return settings.MLSERVER_HOME / "control"
+
+
+def control_dir(run_id: str, rank: int = 0) -> Path:
+    """0700, outside the job's reach: supervisor.json, exec.json, logs.idx, stop.json, exit.json."""
+    base = control_root() / segment(run_id)
+    return base if rank == 0 else base / f"rank{rank}"
+
+
+def agent_fifo() -> Path:
+    """Supervisors and launches write `<run_id>\\n` here; the agent reads."""
+    return control_root() / "agent.fifo"
+
+
+def queue_fifo() -> Path:
+    """Named pipe on which the pusher of the qcluster is woken."""
+    return settings.MLSERVER_HOME / "queue.fifo"
+
+
+def qcluster_beat() -> Path:
+    """Touched by a queued task every few seconds; serve restarts a qcluster that stops touching it."""
+    return settings.MLSERVER_HOME / "qcluster.beat"
