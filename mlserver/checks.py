@@ -1,0 +1,1 @@
+"""Start-up checks: settings that would break the queue are refused."""

@@ -1,0 +1,5 @@
+"""All URLs of the server."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []

@@ -1,0 +1,212 @@
+"""TaskSpec: what a submission may say, checked once for all doors."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from mlserver.errors import Invalid
+
+MAX_TEXT = 128 * 1024
+Command = str | list[str]
+
+
+class Refused(ValueError):
+    """One value broke a rule; the text says the value and the rule."""
+
+
+def shown(value: object) -> str:
+    """`value` as an error message shows it: short, and quoted when it is text."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def text(limit: int, *, is_name: bool = False) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if not isinstance(value, str) or len(value) > limit or "\0" in value:
+            raise Refused(f"{shown(value)} is not text of at most {limit} characters without NUL")
+        if is_name and (not value.strip() or any(word in value for word in ("..", "/", "\\")) or not value.isprintable()):
+            raise Refused(f"{shown(value)} is not a name: 1-{limit} printable characters without '..', '/' and '\\'")
+        return value
+
+    return check
+
+
+def whole(low: int, high: int) -> Callable[[object], int]:
+    def check(value: object) -> int:
+        is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if isinstance(value, bool) or not is_whole or not low <= value <= high:  # type: ignore[operator]
+            raise Refused(f"{shown(value)} is not a whole number from {low} to {high}")
+        return int(value)  # type: ignore[call-overload, no-any-return]
+
+    return check
+
+
+def seconds(low: float, high: float) -> Callable[[object], float]:
+    def check(value: object) -> float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or not low <= value <= high:  # type: ignore[operator]
+            raise Refused(f"{shown(value)} is not a number of seconds from {low:g} to {high:g}")
+        return float(value)  # type: ignore[arg-type]
+
+    return check
+
+
+def boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Refused(f"{shown(value)} is not true or false")
+    return value
+
+
+def command(value: object) -> Command:
+    """A non-empty string for the shell, or a list of strings whose first is the program."""
+    if isinstance(value, str) and value.strip() and len(value) <= MAX_TEXT and "\0" not in value:
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(word, str) for word in value):
+        words = [str(word) for word in value]
+        if words[0] and "\0" not in "".join(words) and sum(map(len, words)) <= MAX_TEXT:
+            return words
+    raise Refused(
+        f"{shown(value)} is not a command: a non-empty list of strings (program and arguments) "
+        f"or a non-empty string for the shell, at most {MAX_TEXT} characters, without NUL"
+    )
+
+
+def directory(value: object) -> str:
+    path = text(4096)(value)
+    if path and not PurePosixPath(path).is_absolute():
+        raise Refused(f"{shown(value)} is not an absolute path")
+    return path
+
+
+def environment(value: object) -> dict[str, str]:
+    rule = "is not an object of variable names (no '=', no NUL) and string values"
+    if not isinstance(value, Mapping) or len(value) > 1000:
+        raise Refused(f"{shown(value)} {rule}")
+    for name, word in value.items():
+        is_name = isinstance(name, str) and name and "=" not in name and "\0" not in name
+        if not is_name or not isinstance(word, str) or "\0" in word:
+            raise Refused(f"{shown(name)}: {shown(word)} {rule}")
+        if name.startswith("MLSERVER_"):
+            raise Refused(f"{shown(name)} is reserved: names that start with MLSERVER_ are set by the server")
+    return dict(value)
+
+
+def mapping(value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise Refused(f"{shown(value)} is not an object")
+    return dict(value)
+
+
+def tag_list(value: object) -> list[str]:
+    is_list = isinstance(value, list | tuple) and len(value) <= 100
+    if not is_list or not all(isinstance(tag, str) and 0 < len(tag) <= 100 for tag in value):  # type: ignore[union-attr, attr-defined]
+        raise Refused(f"{shown(value)} is not a list of at most 100 tags of 1-100 characters")
+    return list(dict.fromkeys(value))  # type: ignore[call-overload, no-any-return]
+
+
+def optional(check: Callable[[object], Any]) -> Callable[[object], Any]:
+    return lambda value: None if value is None else check(value)
+
+
+RULES: dict[str, Callable[[object], Any]] = {
+    "command": command,
+    "name": text(200),
+    "project": text(100, is_name=True),
+    "cwd": directory,
+    "env": environment,
+    "config": mapping,
+    "gpus": whole(0, 1024),
+    "gpu_memory_mib": optional(whole(1, 10_000_000)),
+    "exclusive": optional(boolean),
+    "cpus": optional(whole(0, 4096)),
+    "memory_mib": optional(whole(1, 100_000_000)),
+    "priority": whole(-100, 100),
+    "repeat": whole(1, 10_000),
+    "max_retries": whole(0, 100),
+    "backoff_s": seconds(0, 86_400),
+    "time_limit_s": optional(seconds(0.1, 366 * 86_400)),
+    "grace_s": seconds(0, 3600),
+    "pool": text(64, is_name=True),
+    "queue": text(64, is_name=True),
+    "tags": tag_list,
+    "hold": boolean,
+}
+
+
+def checked(data: Mapping[str, object]) -> dict[str, Any]:
+    """The known fields of `data`, each by its rule; raises Invalid with every refused field at once."""
+    clean: dict[str, Any] = {}
+    errors: dict[str, list[str]] = {}
+    for name in RULES.keys() & data.keys():
+        try:
+            clean[name] = RULES[name](data[name])
+        except Refused as refusal:
+            errors[name] = [str(refusal)]
+    if errors:
+        raise Invalid.fields(errors)
+    return clean
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """A checked submission. `exclusive` and `cpus` of None mean: as the other fields suggest."""
+
+    command: Command
+    name: str = ""
+    project: str = "default"
+    cwd: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    gpus: int = 0
+    gpu_memory_mib: int | None = None
+    exclusive: bool | None = None
+    cpus: int | None = None
+    memory_mib: int | None = None
+    priority: int = 0
+    repeat: int = 1
+    max_retries: int = 0
+    backoff_s: float = 10
+    time_limit_s: float | None = None
+    grace_s: float = 10
+    pool: str = "default"
+    queue: str = "default"
+    tags: list[str] = field(default_factory=list)
+    hold: bool = False
+    is_demo: bool = False
+
+    @classmethod
+    def clean(cls, data: Mapping[str, object]) -> "TaskSpec":
+        """Unknown fields are ignored; raises Invalid with every refused field."""
+        if "command" not in data:
+            raise Invalid.field("command", "is required: a list of strings or a string for the shell")
+        spec = cls(**checked(data))
+        spec.check_together()
+        return spec
+
+    def check_together(self) -> None:
+        if self.gpus == 0 and self.gpu_memory_mib is not None:
+            raise Invalid.field("gpu_memory_mib", f"{self.gpu_memory_mib} needs gpus of at least 1, not 0")
+        if self.exclusive is False and self.gpus and self.gpu_memory_mib is None:
+            raise Invalid.field("gpu_memory_mib", "is required when exclusive is false: sharing needs the memory to reserve")
+        if self.gpus == 0 and self.cpus == 0 and not self.is_demo:
+            raise Invalid.field("cpus", "0 is not allowed without GPUs: a task takes at least one CPU slot or one GPU")
+
+    @property
+    def is_exclusive(self) -> bool:
+        """A task that names its GPU memory shares, unless it says otherwise."""
+        return self.exclusive if self.exclusive is not None else self.gpu_memory_mib is None
+
+    @property
+    def cpu_slots(self) -> int:
+        """CPU slots bound tasks without GPUs; a GPU task takes the ones it asks for."""
+        if self.cpus is not None:
+            return self.cpus
+        return 0 if self.gpus or self.is_demo else 1
+
+    def task_fields(self) -> dict[str, Any]:
+        """Values of the Task columns."""
+        values = asdict(self)
+        del values["exclusive"], values["cpus"], values["hold"]
+        return {**values, "is_exclusive": self.is_exclusive, "cpus": self.cpu_slots, "pending_runs": self.repeat}
