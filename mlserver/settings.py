@@ -50,7 +50,9 @@ MAX_CONCURRENT_SESSIONS = env_int("MAX_CONCURRENT_SESSIONS", 1, at_least=1)
 CPU_SLOTS = env_int("MLSERVER_CPU_SLOTS", os.cpu_count() or 1, at_least=1)
 LOG_LIMIT_BYTES = env_int("MLSERVER_LOG_LIMIT_MIB", 2048, at_least=1) * 1024**2
 JOB_USER = env_str("MLSERVER_JOB_USER")
-JOB_ENV_ALLOW = env_list("MLSERVER_JOB_ENV", ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH"))
+JOB_ENV_ALLOW = env_list(
+    "MLSERVER_JOB_ENV", ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+)
 SIMULATED_GPUS = env_simulated_gpus("MLSERVER_SIMULATED_GPUS")
 DEMO = env_bool("MLSERVER_DEMO", True)
 

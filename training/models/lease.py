@@ -25,7 +25,9 @@ class Lease(models.Model):
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["gpu"], condition=models.Q(released_at=None, is_exclusive=True), name="one_exclusive_lease_per_gpu"
+                fields=["gpu"],
+                condition=models.Q(released_at=None, is_exclusive=True),
+                name="one_exclusive_lease_per_gpu",
             ),
             models.UniqueConstraint(
                 fields=["run", "gpu"], condition=models.Q(released_at=None), name="one_lease_per_run_and_gpu"

@@ -102,7 +102,11 @@ class Run(models.Model):
         ordering = ["-created_at", "-id"]
         indexes = [
             # Scheduler, agent and finish look at active runs only.
-            models.Index(fields=["status"], condition=Q(status__in=["starting", "running", "ending"]), name="run_active"),
+            models.Index(
+                fields=["status"],
+                condition=Q(status__in=["starting", "running", "ending"]),
+                name="run_active",
+            ),
             models.Index(fields=["task", "-created_at"], name="run_of_task"),
             models.Index(fields=["-created_at", "-id"], name="run_newest_first"),
         ]
@@ -133,7 +137,13 @@ class Run(models.Model):
     def finish(self, status: str, exit_class: str, reason: str, **facts: Any) -> bool:
         """active -> finished, failed or stopped, once; `facts` are exit_code, exit_signal, started_at, ended_at."""
         facts = {"ended_at": timezone.now(), **facts}
-        changes = {"status": status, "exit_class": exit_class, "exit_reason": reason, "is_stale": False, **facts}
+        changes = {
+            "status": status,
+            "exit_class": exit_class,
+            "exit_reason": reason,
+            "is_stale": False,
+            **facts,
+        }
         failed = status == RunStatus.FAILED
         return self._move(ACTIVE, status.capitalize(), reason, is_warning=failed, **changes)
 
@@ -144,7 +154,13 @@ class Run(models.Model):
             return bool(gone) and self.task is not None and self.task.hand_back(reason)
 
     def _move(
-        self, expected: tuple[str, ...], reason: str, message: str, *, is_warning: bool = False, **changes: Any
+        self,
+        expected: tuple[str, ...],
+        reason: str,
+        message: str,
+        *,
+        is_warning: bool = False,
+        **changes: Any,
     ) -> bool:
         """Compare-and-swap with its event in one transaction; False when the run was elsewhere already."""
         with transaction.atomic():

@@ -101,7 +101,9 @@ class Task(models.Model):
         indexes = [
             # Task.objects.placeable(): few rows of a table that only grows.
             models.Index(
-                fields=["-priority", "queued_at", "id"], condition=Q(pending_runs__gt=0), name="task_placeable"
+                fields=["-priority", "queued_at", "id"],
+                condition=Q(pending_runs__gt=0),
+                name="task_placeable",
             ),
             models.Index(fields=["status", "-id"], name="task_by_status"),
             models.Index(fields=["owner", "-id"], name="task_by_owner"),
@@ -116,7 +118,9 @@ class Task(models.Model):
 
     def hold(self) -> bool:
         """waiting -> held."""
-        return self._move((TaskStatus.WAITING,), "Held", "held by a user", status=TaskStatus.HELD, waiting_reason="held")
+        return self._move(
+            (TaskStatus.WAITING,), "Held", "held by a user", status=TaskStatus.HELD, waiting_reason="held"
+        )
 
     def release(self) -> bool:
         """held -> waiting, at the end of its priority's line."""
@@ -140,7 +144,11 @@ class Task(models.Model):
     def hand_back(self, reason: str, *, delay_s: float = 1) -> bool:
         """A placed execution did not start, through no fault of its own: it waits again."""
         later = timezone.now() + timedelta(seconds=delay_s)
-        changes: dict[str, Any] = {"pending_runs": F("pending_runs") + 1, "waiting_reason": reason, "not_before": later}
+        changes: dict[str, Any] = {
+            "pending_runs": F("pending_runs") + 1,
+            "waiting_reason": reason,
+            "not_before": later,
+        }
         if not self.has_active_runs():
             changes["status"] = TaskStatus.WAITING
         return self._move((TaskStatus.ACTIVE,), "HandedBack", reason, is_warning=True, **changes)
@@ -165,7 +173,11 @@ class Task(models.Model):
 
     def request_stop(self, why: str) -> bool:
         """Nothing more is placed; a task without active runs ends at once, others when their runs have."""
-        changes: dict[str, Any] = {"stop_requested_at": timezone.now(), "pending_runs": 0, "waiting_reason": ""}
+        changes: dict[str, Any] = {
+            "stop_requested_at": timezone.now(),
+            "pending_runs": 0,
+            "waiting_reason": "",
+        }
         if not self.has_active_runs():
             changes |= {"status": TaskStatus.STOPPED, "ended_at": timezone.now()}
         return self._move(UNENDED, "Stopping", why, **changes)

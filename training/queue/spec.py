@@ -26,7 +26,9 @@ def text(limit: int, *, is_name: bool = False) -> Callable[[object], str]:
     def check(value: object) -> str:
         if not isinstance(value, str) or len(value) > limit or "\0" in value:
             raise Refused(f"{shown(value)} is not text of at most {limit} characters without NUL")
-        if is_name and (not value.strip() or any(word in value for word in ("..", "/", "\\")) or not value.isprintable()):
+        if is_name and (
+            not value.strip() or any(word in value for word in ("..", "/", "\\")) or not value.isprintable()
+        ):
             raise Refused(f"{shown(value)} is not a name: 1-{limit} printable characters without '..', '/' and '\\'")
         return value
 
@@ -189,7 +191,9 @@ class TaskSpec:
         if self.gpus == 0 and self.gpu_memory_mib is not None:
             raise Invalid.field("gpu_memory_mib", f"{self.gpu_memory_mib} needs gpus of at least 1, not 0")
         if self.exclusive is False and self.gpus and self.gpu_memory_mib is None:
-            raise Invalid.field("gpu_memory_mib", "is required when exclusive is false: sharing needs the memory to reserve")
+            raise Invalid.field(
+                "gpu_memory_mib", "is required when exclusive is false: sharing needs the memory to reserve"
+            )
         if self.gpus == 0 and self.cpus == 0 and not self.is_demo:
             raise Invalid.field("cpus", "0 is not allowed without GPUs: a task takes at least one CPU slot or one GPU")
 
@@ -209,4 +213,9 @@ class TaskSpec:
         """Values of the Task columns."""
         values = asdict(self)
         del values["exclusive"], values["cpus"], values["hold"]
-        return {**values, "is_exclusive": self.is_exclusive, "cpus": self.cpu_slots, "pending_runs": self.repeat}
+        return {
+            **values,
+            "is_exclusive": self.is_exclusive,
+            "cpus": self.cpu_slots,
+            "pending_runs": self.repeat,
+        }

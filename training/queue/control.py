@@ -1,0 +1,99 @@
+"""What a user does to a task after submitting it. Each raises Conflict when the task is in another state."""
+
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from mlserver.enqueue import enqueue
+from mlserver.errors import Conflict
+from training.models import Run, Task, TaskStatus
+from training.queue.scheduler import schedule_and_launch
+from training.queue.spec import TaskSpec, checked
+
+ALWAYS = {"name", "tags"}
+WHILE_NOT_ACTIVE = {
+    "gpus", "gpu_memory_mib", "exclusive", "cpus", "memory_mib", "priority", "time_limit_s", "grace_s", "max_retries",
+    "backoff_s", "pool", "queue",
+}  # fmt: skip
+
+
+def stop_task(task: Task, why: str = "stopped by a user") -> Task:
+    """Nothing more of it is placed; active runs get TERM, their grace, then KILL. Stopping twice is a Conflict."""
+    with transaction.atomic():
+        if task.stop_requested_at is not None or not task.request_stop(why):
+            raise Conflict(f"task {task.pk} is {said_state(task)}: only a task that has not ended can be stopped")
+        for run in Run.objects.filter(task_id=task.pk).active():
+            run.request_stop(why)
+            enqueue("training.queue.tasks.stop", run.pk)
+    task.refresh_from_db()
+    return task
+
+
+def hold_task(task: Task) -> Task:
+    """Keep a waiting task from being placed."""
+    if not task.hold():
+        raise Conflict(f"task {task.pk} is {said_state(task)}: only a waiting task can be held")
+    return task
+
+
+def release_task(task: Task) -> Task:
+    if not task.release():
+        raise Conflict(f"task {task.pk} is {said_state(task)}: only a held task can be released")
+    return placed_again(task)
+
+
+def retry_task(task: Task) -> Task:
+    """Run an ended task once more."""
+    if not task.requeue():
+        raise Conflict(f"task {task.pk} is {said_state(task)}: only an ended task can be retried")
+    return placed_again(task)
+
+
+def delete_task(task: Task) -> None:
+    """Hide an ended task from the lists; its runs, logs and events stay."""
+    if not task.delete_softly():
+        raise Conflict(f"task {task.pk} is {said_state(task)}: stop it before deleting it")
+
+
+def change_task(task: Task, data: Mapping[str, object]) -> Task:
+    """Name and tags at any time, resources and priority while it is not active; other fields are ignored."""
+    values = checked({name: value for name, value in data.items() if name in ALWAYS | WHILE_NOT_ACTIVE})
+    late = sorted(values.keys() & WHILE_NOT_ACTIVE)
+    with transaction.atomic():
+        task = Task.objects.select_for_update().get(pk=task.pk)
+        if late and task.status not in (TaskStatus.HELD, TaskStatus.WAITING):
+            raise Conflict(
+                f"task {task.pk} is {task.status}: {', '.join(late)} can be changed only before it is active"
+            )
+        merged = TaskSpec(**{**resources_of(task), **values})
+        merged.check_together()
+        columns = {name: value for name, value in merged.task_fields().items() if name in values}
+        if values.keys() & {"gpus", "gpu_memory_mib", "exclusive", "cpus"}:
+            columns |= {"is_exclusive": merged.is_exclusive, "cpus": merged.cpu_slots}
+        if columns:
+            Task.objects.filter(pk=task.pk).update(**columns)
+    return placed_again(task)
+
+
+def resources_of(task: Task) -> dict[str, object]:
+    """The columns of a task that a change may touch, as a spec spells them."""
+    spec: dict[str, object] = {name: getattr(task, name) for name in (ALWAYS | WHILE_NOT_ACTIVE) - {"exclusive"}}
+    return {
+        **spec,
+        "command": task.command,
+        "exclusive": task.is_exclusive if task.gpus else None,
+        "is_demo": task.is_demo,
+    }
+
+
+def placed_again(task: Task) -> Task:
+    schedule_and_launch()
+    task.refresh_from_db()
+    return task
+
+
+def said_state(task: Task) -> str:
+    task.refresh_from_db()
+    return (
+        "deleted" if task.deleted_at else "stopping" if task.stop_requested_at and not task.has_ended else task.status
+    )

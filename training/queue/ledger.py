@@ -1,0 +1,70 @@
+"""The ledger: what every node has, what leases and active runs reserve, and what the driver last said."""
+
+from collections import defaultdict
+from datetime import datetime
+
+from django.db.models import Sum
+from django.utils import timezone
+
+from gpus.models import SAMPLE_MAX_AGE, Gpu, Node
+from training.models import Lease, Run
+from training.queue.placement import IDLE_MEMORY_MIB, GpuLedger, NodeLedger
+
+
+def read_ledger() -> list[NodeLedger]:
+    """Four queries, whatever the number of tasks. Call inside the transaction of the pass."""
+    now = timezone.now()
+    nodes = {node.pk: node_ledger(node, now) for node in Node.objects.order_by("pk")}
+    used = Run.objects.queued().active().order_by().values("node").annotate(cpus=Sum("cpus"), memory=Sum("memory_mib"))
+    for row in used:
+        if node := nodes.get(row["node"]):
+            node.used_cpus, node.used_memory_mib = row["cpus"], row["memory"]
+    leases: dict[int, list[Lease]] = defaultdict(list)
+    for lease in Lease.objects.held().order_by("pk"):
+        leases[lease.gpu_id].append(lease)
+    for gpu in Gpu.objects.filter(is_present=True).order_by("node_id", "index"):
+        nodes[gpu.node_id].gpus.append(gpu_ledger(gpu, leases[gpu.pk]))
+    return list(nodes.values())
+
+
+def node_ledger(node: Node, now: datetime) -> NodeLedger:
+    ledger = NodeLedger(node.pk, node.name, node.pool, node.cpu_slots, node.memory_mib)
+    if not node.is_enabled:
+        ledger.problem = "is switched off"
+    if node.agent_seen_at is None:
+        ledger.gpu_problem = "has not been sampled by its agent yet"
+    elif now - node.agent_seen_at > SAMPLE_MAX_AGE:
+        ledger.gpu_problem = f"was last sampled by its agent more than {SAMPLE_MAX_AGE.total_seconds():g} s ago"
+    return ledger
+
+
+def gpu_ledger(gpu: Gpu, leases: list[Lease]) -> GpuLedger:
+    own_used = max((gpu.used_memory_mib or 0) - gpu.foreign_memory_mib, 0)
+    return GpuLedger(
+        id=gpu.pk,
+        index=gpu.index,
+        memory_mib=gpu.memory_mib,
+        problem=gpu_problem(gpu, is_leased=bool(leases)),
+        foreign_memory_mib=gpu.foreign_memory_mib,
+        own_used_mib=own_used if leases else 0,
+        reserved_mib=sum(lease.memory_mib for lease in leases),
+        held_by=[lease.run_id for lease in leases],
+        is_exclusive=any(lease.is_exclusive for lease in leases),
+    )
+
+
+def gpu_problem(gpu: Gpu, *, is_leased: bool) -> str:
+    """Why nothing may be placed on the device, whatever it asks for; empty when it may."""
+    if not gpu.is_enabled:
+        return "is switched off"
+    if not gpu.is_present:
+        return "is not listed by the driver"
+    if gpu.quarantined_at is not None:
+        return f"is quarantined: {gpu.quarantine_reason}"
+    if gpu.foreign_process_count:
+        processes = "process" if gpu.foreign_process_count == 1 else "processes"
+        return f"is used by {gpu.foreign_process_count} {processes} from outside this server ({gpu.foreign_memory_mib} MiB)"
+    used_mib = gpu.foreign_memory_mib if is_leased else max(gpu.used_memory_mib or 0, gpu.foreign_memory_mib)
+    if used_mib > IDLE_MEMORY_MIB:
+        return f"has {used_mib} MiB in use by somebody outside this server"
+    return ""

@@ -1,0 +1,151 @@
+"""Where a task fits, decided from facts alone: no query, no clock, no side effect but the ledger it is given."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+# A display server or driver keeps a little memory; more than this on an unleased device means somebody uses it.
+IDLE_MEMORY_MIB = 600
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What one execution needs. Equal demands get equal answers, so answers are reused within a pass."""
+
+    gpus: int
+    gpu_memory_mib: int | None
+    is_exclusive: bool
+    cpus: int
+    memory_mib: int
+    pool: str
+
+
+@dataclass
+class GpuLedger:
+    """One device: what leases reserve, what the driver says, and why it cannot be used at all (`problem`)."""
+
+    id: int
+    index: int
+    memory_mib: int
+    problem: str = ""
+    foreign_memory_mib: int = 0
+    own_used_mib: int = 0
+    reserved_mib: int = 0
+    held_by: list[str] = field(default_factory=list)
+    is_exclusive: bool = False
+
+    def free_mib(self) -> int:
+        """Memory left for one more shared lease: ledger and driver together, the larger claim counts."""
+        return self.memory_mib - max(self.reserved_mib, self.own_used_mib) - self.foreign_memory_mib
+
+    def refusal(self, demand: Demand) -> str:
+        """Why `demand` cannot use this device now; empty when it can."""
+        needed = demand.gpu_memory_mib or 0
+        if self.problem:
+            return self.problem
+        if self.memory_mib < needed:
+            return f"has {self.memory_mib} MiB in all"
+        if self.is_exclusive or (demand.is_exclusive and self.held_by):
+            return f"is held by run {', '.join(self.held_by)}"
+        if not demand.is_exclusive and self.free_mib() < needed:
+            return f"has {max(self.free_mib(), 0)} MiB free"
+        return ""
+
+    def take(self, demand: Demand, run_id: str) -> int:
+        """Reserve for `run_id`; returns the MiB reserved (the whole device when exclusive)."""
+        amount = self.memory_mib if demand.is_exclusive else demand.gpu_memory_mib or 0
+        self.reserved_mib += amount
+        self.is_exclusive = demand.is_exclusive
+        self.held_by.append(run_id)
+        return amount
+
+
+@dataclass
+class NodeLedger:
+    """One machine: slots and memory not reserved by active runs, and its devices."""
+
+    id: int
+    name: str
+    pool: str
+    cpu_slots: int
+    memory_mib: int
+    problem: str = ""
+    gpu_problem: str = ""
+    used_cpus: int = 0
+    used_memory_mib: int = 0
+    gpus: list[GpuLedger] = field(default_factory=list)
+
+    def refusal(self, demand: Demand) -> str:
+        """Why the machine itself (not a device) cannot take `demand` now; empty when it can."""
+        free_cpus = self.cpu_slots - self.used_cpus
+        free_memory = self.memory_mib - self.used_memory_mib
+        if self.problem:
+            return f"node {self.name} {self.problem}"
+        if demand.cpus > self.cpu_slots:
+            return f"needs {count(demand.cpus, 'CPU slot')}, node {self.name} has {self.cpu_slots}"
+        if demand.memory_mib > self.memory_mib:
+            return f"needs {demand.memory_mib} MiB of memory, node {self.name} has {self.memory_mib}"
+        if demand.cpus and demand.cpus > free_cpus:
+            return f"needs {count(demand.cpus, 'CPU slot')}, {max(free_cpus, 0)} of {self.cpu_slots} are free"
+        if demand.memory_mib and demand.memory_mib > free_memory:
+            return f"needs {demand.memory_mib} MiB of memory, {max(free_memory, 0)} of {self.memory_mib} are unreserved"
+        return ""
+
+    def usable_gpus(self, demand: Demand) -> list[GpuLedger]:
+        """Devices that can take `demand` now, the tightest fit first."""
+        fitting = [gpu for gpu in self.gpus if not gpu.refusal(demand)]
+        return sorted(fitting, key=lambda gpu: (gpu.free_mib(), gpu.index))
+
+
+@dataclass(frozen=True)
+class Placement:
+    node: NodeLedger
+    gpus: list[GpuLedger]
+
+    def where(self) -> str:
+        """The place in words: `box, GPU 0 and 1`."""
+        if not self.gpus:
+            return self.node.name
+        return f"{self.node.name}, GPU " + " and ".join(str(gpu.index) for gpu in self.gpus)
+
+
+def place(demand: Demand, nodes: Iterable[NodeLedger]) -> Placement | str:
+    """A node and all GPUs the demand asks for, or a sentence why there is none. Reserves nothing yet."""
+    candidates = [node for node in nodes if node.pool == demand.pool]
+    if not candidates:
+        return f"no node of pool '{demand.pool}' is registered"
+    refusals = []
+    for node in sorted(candidates, key=lambda node: len(node.usable_gpus(demand)) if demand.gpus else node.id):
+        refusal = node.refusal(demand) or gpu_refusal(node, demand)
+        if not refusal:
+            return Placement(node, node.usable_gpus(demand)[: demand.gpus])
+        refusals.append(refusal)
+    return "; ".join(refusals)
+
+
+def gpu_refusal(node: NodeLedger, demand: Demand) -> str:
+    """Why the node's devices do not suffice, naming each that is in the way; empty when they do."""
+    if demand.gpus == 0:
+        return ""
+    needs = f"needs {count(demand.gpus, 'GPU')}"
+    if demand.gpu_memory_mib:
+        needs += f" with {demand.gpu_memory_mib} MiB"
+    if demand.gpus > len(node.gpus):
+        return f"{needs}, node {node.name} has {len(node.gpus)}"
+    if node.gpu_problem:
+        return f"{needs}, node {node.name} {node.gpu_problem}"
+    usable = node.usable_gpus(demand)
+    if len(usable) >= demand.gpus:
+        return ""
+    in_the_way = "; ".join(f"GPU {gpu.index} {why}" for gpu in node.gpus if (why := gpu.refusal(demand)))
+    return f"{needs}, {len(usable)} of {len(node.gpus)} free: {in_the_way}"
+
+
+def take(placement: Placement, demand: Demand, run_id: str) -> list[tuple[GpuLedger, int]]:
+    """Write the placement into the ledger; returns each device with the MiB reserved on it."""
+    placement.node.used_cpus += demand.cpus
+    placement.node.used_memory_mib += demand.memory_mib
+    return [(gpu, gpu.take(demand, run_id)) for gpu in placement.gpus]
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

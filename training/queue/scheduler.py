@@ -1,0 +1,112 @@
+"""One scheduling pass: order the waiting tasks, place what fits, say why the others wait.
+
+A pass is one short write transaction over database facts, one at a time: SQLite begins it IMMEDIATE, PostgreSQL
+takes an advisory lock. Anything may ask for a pass at any moment; a pass with nothing to do costs five queries.
+"""
+
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from mlserver.enqueue import enqueue
+from training.models import Lease, Run, RunProcess, Task
+from training.models.run import new_run_id
+from training.queue.ledger import read_ledger
+from training.queue.placement import Demand, NodeLedger, Placement, place, take
+from training.queue.reasons import write_reasons
+
+PASS_LOCK = 0x6D6C7061  # any constant: the advisory lock of passes
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The columns of a waiting task that a pass looks at."""
+
+    id: int
+    pending_runs: int
+    waiting_reason: str
+    demand: Demand
+
+
+def schedule() -> list[str]:
+    """Run one pass; returns the ids of the runs it placed, for the caller to launch."""
+    with transaction.atomic():
+        lock_pass()
+        waiting = read_waiting()
+        return Pass(read_ledger()).run(waiting) if waiting else []
+
+
+def schedule_and_launch() -> list[str]:
+    """A pass whose placements are launched by the qcluster, as soon as this transaction commits."""
+    placed = schedule()
+    for run_id in placed:
+        enqueue("training.queue.tasks.launch", run_id)
+    return placed
+
+
+def lock_pass() -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PASS_LOCK])
+
+
+def read_waiting() -> list[Waiting]:
+    """Waiting tasks in the order of their turn: priority, then age."""
+    columns = ("id", "pending_runs", "waiting_reason", "gpus", "gpu_memory_mib", "is_exclusive", "cpus", "memory_mib", "pool", "is_demo")  # fmt: skip
+    return [
+        Waiting(pk, pending, reason, Demand(gpus, gpu_mib, exclusive, 0 if demo else cpus, memory or 0, pool))
+        for pk, pending, reason, gpus, gpu_mib, exclusive, cpus, memory, pool, demo in Task.objects.placeable().values_list(*columns)
+    ]  # fmt: skip
+
+
+class Pass:
+    """The state of one pass: the ledger as it fills, and the refusal of each kind of demand."""
+
+    def __init__(self, nodes: list[NodeLedger]) -> None:
+        self.nodes = nodes
+        self.refusals: dict[Demand, str] = {}
+        self.placed: list[str] = []
+        self.changed: list[tuple[int, str]] = []
+
+    def run(self, waiting: list[Waiting]) -> list[str]:
+        for task in waiting:
+            self.place_task(task)
+        write_reasons(self.changed)
+        return self.placed
+
+    def place_task(self, task: Waiting) -> None:
+        """Place as many of the task's executions as fit, in parallel; keep its sentence true."""
+        for _ in range(task.pending_runs):
+            answer = self.find(task.demand)
+            if isinstance(answer, str):
+                if answer != task.waiting_reason:
+                    self.changed.append((task.id, answer))
+                return
+            self.placed.append(self.start(task, answer))
+
+    def find(self, demand: Demand) -> Placement | str:
+        """Refusals are reused: within a pass the ledger only fills, so a demand once refused stays refused."""
+        if demand in self.refusals:
+            return self.refusals[demand]
+        answer = place(demand, self.nodes)
+        if isinstance(answer, str):
+            self.refusals[demand] = answer
+        return answer
+
+    def start(self, waiting: Waiting, placement: Placement) -> str:
+        """Write run, processes, leases, event and task of one placement."""
+        task = Task.objects.get(pk=waiting.id)
+        run = Run.objects.create(
+            id=new_run_id(), task=task, owner_id=task.owner_id, source=task.source, project=task.project, name=task.name,
+            tags=task.tags, config=task.config, node_id=placement.node.id, cpus=waiting.demand.cpus,
+            memory_mib=waiting.demand.memory_mib, attempt=task.runs.count() + 1,
+        )  # fmt: skip
+        RunProcess.objects.create(run=run, rank=0)
+        taken = take(placement, waiting.demand, run.pk)
+        leases = [
+            Lease(run=run, gpu_id=gpu.id, memory_mib=mib, is_exclusive=waiting.demand.is_exclusive)
+            for gpu, mib in taken
+        ]
+        Lease.objects.bulk_create(leases)
+        task.activate(run.pk, placement.where())
+        return run.pk

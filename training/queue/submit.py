@@ -1,0 +1,57 @@
+"""Submit a task: commit it, then one scheduling pass in the same request, so every door answers from the result."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from training.models import Event, Source, Task, TaskStatus
+from training.queue.ledger import read_ledger
+from training.queue.placement import Demand, place
+from training.queue.scheduler import schedule_and_launch
+from training.queue.spec import TaskSpec
+
+
+def submit(spec: TaskSpec, *, owner: User, source: str = Source.NATIVE) -> Task:
+    """The committed task after one pass: `active` when it was placed, else `waiting` with its reason, or `held`."""
+    with transaction.atomic():
+        status = TaskStatus.HELD if spec.hold else TaskStatus.WAITING
+        reason = "held" if spec.hold else ""
+        task = Task.objects.create(
+            owner=owner, source=source, status=status, waiting_reason=reason, **spec.task_fields()
+        )
+        Event.objects.say("Submitted", f"submitted by {owner.get_username()} through {source}", task_id=task.pk)
+    if not spec.hold:
+        schedule_and_launch()
+        task.refresh_from_db()
+    return task
+
+
+def demand_of(spec: TaskSpec) -> Demand:
+    return Demand(
+        gpus=spec.gpus,
+        gpu_memory_mib=spec.gpu_memory_mib,
+        is_exclusive=spec.is_exclusive,
+        cpus=0 if spec.is_demo else spec.cpu_slots,
+        memory_mib=spec.memory_mib or 0,
+        pool=spec.pool,
+    )
+
+
+def dry_run(spec: TaskSpec) -> dict[str, Any]:
+    """Where and when `spec` would start if it were submitted now; writes nothing.
+
+    `position` counts the waiting tasks that get their turn before it.
+    """
+    answer = place(demand_of(spec), read_ledger())
+    ahead = Task.objects.placeable().filter(priority__gte=spec.priority).count()
+    if isinstance(answer, str):
+        return {"would_start": False, "node": None, "gpus": [], "waiting_reason": answer, "position": ahead}
+    gpus = [gpu.index for gpu in answer.gpus]
+    return {
+        "would_start": True,
+        "node": answer.node.name,
+        "gpus": gpus,
+        "waiting_reason": "",
+        "position": ahead,
+    }
