@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from gpus.models import Node
+from training import paths
 from training.models.event import Event
 from training.models.task import Source, Task
 
@@ -71,6 +73,9 @@ class Run(models.Model):
     source = models.CharField(max_length=16, choices=Source.choices, default=Source.NATIVE)
     project = models.CharField(max_length=100, default="default")
     name = models.CharField(max_length=200, blank=True)
+    dir_name = models.CharField(
+        max_length=200, blank=True, help_text="the name its directory was made with, once the run is renamed"
+    )
     tags = models.JSONField(default=list, blank=True)
     notes = models.TextField(blank=True)
     config = models.JSONField(default=dict, blank=True)
@@ -117,6 +122,11 @@ class Run(models.Model):
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def directory(self) -> Path:
+        """Where its job works and its files lie; a new name does not move it."""
+        return paths.run_dir(self.project, self.dir_name or self.name, self.pk)
 
     def claim_launch(self, *, stale_s: float = 5) -> bool:
         """Only one launch goes on; a claim older than `stale_s` belonged to a worker that died."""
