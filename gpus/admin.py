@@ -1,0 +1,64 @@
+"""Nodes and GPUs in the Django admin. Samples are the agent's to write and read-only here."""
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+
+from gpus.availability import why_not_schedulable
+from gpus.models import Gpu, Node
+from gpus.switches import release_quarantines, switch
+
+
+@admin.register(Node)
+class NodeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+    list_display = (
+        "name", "pool", "is_enabled", "is_reporting", "gpu_count", "cpu_slots", "memory_mib", "driver_version",
+        "agent_seen_at",
+    )  # fmt: skip
+    list_filter = ("is_enabled", "pool")
+    search_fields = ("name", "pool", "boot_id", "driver_version")
+    readonly_fields = ("boot_id", "driver_version", "agent_seen_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Node]:
+        nodes: QuerySet[Node] = super().get_queryset(request)
+        return nodes.annotate(gpu_count=Count("gpus"))
+
+    @admin.display(boolean=True, description="agent reports")
+    def is_reporting(self, node: Node) -> bool:
+        return node.is_sampled
+
+    @admin.display(description="GPUs", ordering="gpu_count")
+    def gpu_count(self, node: Node) -> int:
+        return int(getattr(node, "gpu_count"))  # noqa: B009  annotated above, unknown to the type checker
+
+
+@admin.register(Gpu)
+class GpuAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = (
+        "__str__", "name", "uuid", "is_enabled", "is_present", "memory_mib", "used_memory_mib", "utilization_percent",
+        "temperature_c", "foreign_process_count", "schedulable", "sampled_at",
+    )  # fmt: skip
+    list_filter = ("is_enabled", "is_present", "is_simulated", ("quarantined_at", admin.EmptyFieldListFilter), "node")
+    list_select_related = ("node",)
+    search_fields = ("uuid", "name", "node__name", "quarantine_reason")
+    readonly_fields = (
+        "sampled_at", "used_memory_mib", "foreign_memory_mib", "foreign_process_count", "utilization_percent",
+        "temperature_c", "power_w", "quarantined_at",
+    )  # fmt: skip
+    actions = ("enable", "disable", "release")
+
+    @admin.display(description="takes work")
+    def schedulable(self, gpu: Gpu) -> str:
+        return why_not_schedulable(gpu) or "yes"
+
+    @admin.action(description="Switch on: work may be placed here")
+    def enable(self, request: HttpRequest, queryset: QuerySet[Gpu]) -> None:
+        self.message_user(request, f"switched on: {switch(queryset, is_enabled=True)}")
+
+    @admin.action(description="Switch off: nothing new is placed here")
+    def disable(self, request: HttpRequest, queryset: QuerySet[Gpu]) -> None:
+        self.message_user(request, f"switched off: {switch(queryset, is_enabled=False)}")
+
+    @admin.action(description="Release from quarantine")
+    def release(self, request: HttpRequest, queryset: QuerySet[Gpu]) -> None:
+        self.message_user(request, f"released: {release_quarantines(queryset)}")

@@ -1,0 +1,58 @@
+"""The sentence that says why a device takes no work."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from gpus.availability import why_not_schedulable
+from tests.make import make_gpu, make_node
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_says_nothing_of_an_idle_device():
+    assert why_not_schedulable(make_gpu()) == ""
+
+
+def test_it_says_nothing_of_a_device_whose_memory_the_driver_itself_may_hold():
+    assert why_not_schedulable(make_gpu(foreign_memory_mib=600)) == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"is_enabled": False}, "switched off by an administrator"),
+        ({"is_present": False}, "the driver does not list this GPU at present"),
+        ({"foreign_memory_mib": 601}, "in use outside this server: 601 MiB"),
+        (
+            {"foreign_process_count": 1, "foreign_memory_mib": 9000},
+            "in use outside this server: 1 process, 9000 MiB",
+        ),
+        ({"foreign_process_count": 2}, "in use outside this server: 2 processes, 0 MiB"),
+        ({"quarantined_at": timezone.now(), "quarantine_reason": "stuck"}, "quarantined: stuck"),
+        ({"quarantined_at": timezone.now()}, "quarantined: no reason given"),
+    ],
+)
+def test_it_names_what_is_in_the_way(facts, sentence):
+    assert why_not_schedulable(make_gpu(**facts)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"is_enabled": False}, "node box is switched off"),
+        (
+            {"agent_seen_at": timezone.now() - timedelta(hours=1)},
+            "node box last reported 3600 s ago: its agent is not running",
+        ),
+        ({"agent_seen_at": None}, "node box has never reported: its agent is not running"),
+    ],
+)
+def test_it_names_what_is_wrong_with_the_node(monkeypatch, facts, sentence):
+    now = timezone.now()
+    if facts.get("agent_seen_at"):
+        facts["agent_seen_at"] = now - timedelta(hours=1)
+    monkeypatch.setattr(timezone, "now", lambda: now)
+
+    assert why_not_schedulable(make_gpu(make_node("box", **facts))) == sentence
