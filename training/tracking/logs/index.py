@@ -1,0 +1,88 @@
+"""The supervisor's index of a log: which write put which bytes where, when and from which stream.
+
+Records are 24 bytes, little endian: offset u64, time f64 (epoch s), length u32, stream u8, three bytes of
+padding; sorted by offset, because the log is only appended to. A torn last record is ignored. Nothing here
+reads a whole index: places are found by binary search, neighbours in blocks.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from training.tracking.logs.files import OpenFile
+from training.tracking.logs.selection import Stream
+
+RECORD = struct.Struct("<QdIBxxx")
+STREAM_BYTE = 20
+BLOCK_RECORDS = 4096
+
+
+class Record(NamedTuple):
+    offset: int
+    time: float
+    length: int
+    stream: int
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.length
+
+
+class LogIndex:
+    """Records of one log file, as far as they were complete when the file was opened. Empty without file."""
+
+    def __init__(self, file: OpenFile | None) -> None:
+        self._file = file
+        self.count = file.size // RECORD.size if file else 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def end(self) -> int:
+        """Offset in the log behind the last indexed byte."""
+        return self[self.count - 1].end if self.count else 0
+
+    def __getitem__(self, number: int) -> Record:
+        return next(self.records(number, number + 1))
+
+    def records(self, first: int, last: int) -> Iterator[Record]:
+        """Records [first, last), read in blocks."""
+        for start in range(first, min(last, self.count), BLOCK_RECORDS):
+            yield from map(Record._make, RECORD.iter_unpack(self._block(start, min(last, start + BLOCK_RECORDS))))
+
+    def find(self, offset: int) -> int:
+        """Number of the first record that ends behind `offset`; the count when none does."""
+        low, high = 0, self.count
+        while low < high:
+            middle = (low + high) // 2
+            if self[middle].end > offset:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def covering(self, start: int, end: int) -> Iterator[Record]:
+        """Records with bytes in [start, end)."""
+        for record in self.records(self.find(start), self.count):
+            if record.offset >= end:
+                return
+            yield record
+
+    def of_stream_backward(self, stream: Stream, limit: int) -> Iterator[list[Record]]:
+        """Records of `stream`, the newest block first, each block in the order of the log.
+
+        Looks at no more than `limit` records, whatever their stream.
+        """
+        last, oldest = self.count, max(0, self.count - limit)
+        while last > oldest:
+            first = max(oldest, last - BLOCK_RECORDS)
+            block = self._block(first, last)
+            if stream in block[STREAM_BYTE :: RECORD.size]:
+                yield [record for record in map(Record._make, RECORD.iter_unpack(block)) if record.stream == stream]
+            last = first
+
+    def _block(self, first: int, last: int) -> bytes:
+        assert self._file is not None
+        block = self._file.read(first * RECORD.size, last * RECORD.size)
+        return block[: len(block) - len(block) % RECORD.size]
