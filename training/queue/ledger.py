@@ -6,9 +6,10 @@ from datetime import datetime
 from django.db.models import Sum
 from django.utils import timezone
 
+from gpus.availability import why_not_schedulable
 from gpus.models import SAMPLE_MAX_AGE, Gpu, Node
 from training.models import Lease, Run
-from training.queue.placement import IDLE_MEMORY_MIB, GpuLedger, NodeLedger
+from training.queue.placement import GpuLedger, NodeLedger
 
 
 def read_ledger() -> list[NodeLedger]:
@@ -22,7 +23,7 @@ def read_ledger() -> list[NodeLedger]:
     leases: dict[int, list[Lease]] = defaultdict(list)
     for lease in Lease.objects.held().order_by("pk"):
         leases[lease.gpu_id].append(lease)
-    for gpu in Gpu.objects.filter(is_present=True).order_by("node_id", "index"):
+    for gpu in Gpu.objects.filter(is_present=True).select_related("node").order_by("node_id", "index"):
         nodes[gpu.node_id].gpus.append(gpu_ledger(gpu, leases[gpu.pk]))
     return list(nodes.values())
 
@@ -44,27 +45,10 @@ def gpu_ledger(gpu: Gpu, leases: list[Lease]) -> GpuLedger:
         id=gpu.pk,
         index=gpu.index,
         memory_mib=gpu.memory_mib,
-        problem=gpu_problem(gpu, is_leased=bool(leases)),
+        problem=why_not_schedulable(gpu),
         foreign_memory_mib=gpu.foreign_memory_mib,
         own_used_mib=own_used if leases else 0,
         reserved_mib=sum(lease.memory_mib for lease in leases),
         held_by=[lease.run_id for lease in leases],
         is_exclusive=any(lease.is_exclusive for lease in leases),
     )
-
-
-def gpu_problem(gpu: Gpu, *, is_leased: bool) -> str:
-    """Why nothing may be placed on the device, whatever it asks for; empty when it may."""
-    if not gpu.is_enabled:
-        return "is switched off"
-    if not gpu.is_present:
-        return "is not listed by the driver"
-    if gpu.quarantined_at is not None:
-        return f"is quarantined: {gpu.quarantine_reason}"
-    if gpu.foreign_process_count:
-        processes = "process" if gpu.foreign_process_count == 1 else "processes"
-        return f"is used by {gpu.foreign_process_count} {processes} from outside this server ({gpu.foreign_memory_mib} MiB)"
-    used_mib = gpu.foreign_memory_mib if is_leased else max(gpu.used_memory_mib or 0, gpu.foreign_memory_mib)
-    if used_mib > IDLE_MEMORY_MIB:
-        return f"has {used_mib} MiB in use by somebody outside this server"
-    return ""

@@ -3,9 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-# A display server or driver keeps a little memory; more than this on an unleased device means somebody uses it.
-IDLE_MEMORY_MIB = 600
-
 
 @dataclass(frozen=True)
 class Demand:
@@ -43,11 +40,11 @@ class GpuLedger:
         if self.problem:
             return self.problem
         if self.memory_mib < needed:
-            return f"has {self.memory_mib} MiB in all"
+            return f"only {self.memory_mib} MiB in all"
         if self.is_exclusive or (demand.is_exclusive and self.held_by):
-            return f"is held by run {', '.join(self.held_by)}"
+            return f"held by run {', '.join(self.held_by)}"
         if not demand.is_exclusive and self.free_mib() < needed:
-            return f"has {max(self.free_mib(), 0)} MiB free"
+            return f"only {max(self.free_mib(), 0)} MiB free"
         return ""
 
     def take(self, demand: Demand, run_id: str) -> int:
@@ -136,7 +133,7 @@ def gpu_refusal(node: NodeLedger, demand: Demand) -> str:
     usable = node.usable_gpus(demand)
     if len(usable) >= demand.gpus:
         return ""
-    in_the_way = "; ".join(f"GPU {gpu.index} {why}" for gpu in node.gpus if (why := gpu.refusal(demand)))
+    in_the_way = "; ".join(f"GPU {gpu.index}: {why}" for gpu in node.gpus if (why := gpu.refusal(demand)))
     return f"{needs}, {len(usable)} of {len(node.gpus)} free: {in_the_way}"
 
 

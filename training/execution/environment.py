@@ -1,0 +1,28 @@
+"""The environment of a job: an allow-listed part of the server's, then the task's, then what the server promises."""
+
+import os
+from pathlib import Path
+
+from django.conf import settings
+
+from training.models import Run, Task
+
+
+def job_environment(run: Run, task: Task, directory: Path) -> dict[str, str]:
+    """None of the server's own settings or secrets is passed on."""
+    inherited = {name: os.environ[name] for name in settings.JOB_ENV_ALLOW if name in os.environ}
+    promised = {
+        "PYTHONUNBUFFERED": "1",
+        "MLSERVER_RUN_ID": run.pk,
+        "MLSERVER_TASK_ID": str(task.pk),
+        "MLSERVER_RUN_DIR": str(directory),
+        "RUNICORN_DIR": str(settings.MLSERVER_HOME / "runs"),
+        "CUDA_VISIBLE_DEVICES": ",".join(gpu_uuids(run)),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    }
+    return {"PATH": os.defpath, **inherited, **task.env, **promised}
+
+
+def gpu_uuids(run: Run) -> list[str]:
+    """Leased devices in index order; a run without leases sees none, so it cannot disturb others."""
+    return list(run.leases.held().order_by("gpu__index").values_list("gpu__uuid", flat=True))

@@ -1,0 +1,177 @@
+"""Finish a run from its exit records: status, exit class, leases, and what its task does next."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from gpus.models import Gpu
+from mlserver.enqueue import enqueue
+from training import paths
+from training.execution.classify import RETRIED, Outcome, classify, kernel_log_since
+from training.execution.control import Control
+from training.execution.remains import gpus_still_used
+from training.models import Event, ExitClass, Lease, Run, RunProcess, RunStatus, Task, TaskStatus
+
+LAST_LINES_BYTES = 8192
+
+
+def finish(run_id: str) -> str:
+    """End the run once all its processes have exit records; safe to call any number of times."""
+    run = Run.objects.select_related("task").filter(pk=run_id).first()
+    if run is None or run.has_ended:
+        return f"{run_id}: nothing to finish"
+    records = {rank: Control(run_id, rank).read("exit") for rank in run.processes.values_list("rank", flat=True)}
+    ended = {rank: record for rank, record in records.items() if record is not None}
+    if not ended:
+        return f"{run_id}: no exit record yet"
+    outcomes = {rank: outcome_of(run, rank, record) for rank, record in ended.items()}
+    rank, outcome = worst(outcomes)
+    if len(ended) < len(records):
+        return end_other_ranks(run, outcome, set(records) - set(ended))
+    for ended_rank, record in ended.items():
+        note_process(run, ended_rank, record)
+    settle(run, outcome.status, outcome.exit_class, outcome.reason, **facts_of(ended[rank]))
+    return f"{run_id}: {outcome.status}, {outcome.exit_class}"
+
+
+def outcome_of(run: Run, rank: int, record: dict[str, Any]) -> Outcome:
+    lines = "" if record.get("exit_code") == 0 else last_lines(run, rank)
+    was_sigkilled = record.get("exit_signal") == 9 or record.get("exit_code") == 137
+    kernel_log = kernel_log_since(record.get("started_at") or 0) if was_sigkilled else []
+    return classify(record, lines, kernel_log)
+
+
+def last_lines(run: Run, rank: int) -> str:
+    """The end of the log, read with suspicion: its directory belongs to the job."""
+    path = paths.run_dir(run.project, run.name, run.pk) / paths.log_name(rank)
+    try:
+        log = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        size = os.fstat(log).st_size
+        return os.pread(log, LAST_LINES_BYTES, max(size - LAST_LINES_BYTES, 0)).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(log)
+
+
+def worst(outcomes: dict[int, Outcome]) -> tuple[int, Outcome]:
+    """The outcome that decides: a failure of its own before one that followed from another rank's."""
+    order = [ExitClass.OK, ExitClass.STOPPED]
+    return max(
+        outcomes.items(),
+        key=lambda item: (
+            item[1].exit_class not in order,
+            item[1].exit_class != ExitClass.OK,
+            "another rank" not in item[1].reason,
+        ),
+    )
+
+
+def end_other_ranks(run: Run, outcome: Outcome, waiting_for: set[int]) -> str:
+    """A rank that fails ends the others; one that is done waits for them."""
+    if outcome.exit_class != ExitClass.OK:
+        for rank in waiting_for:
+            control = Control(run.pk, rank)
+            if control.read("stop") is None:
+                control.write("stop", {"reason": "rank_failed", "grace_s": run.task.grace_s if run.task else 10.0})
+            if supervisor := control.supervisor():
+                supervisor.send(15)
+    return f"{run.pk}: waits for rank {', '.join(map(str, sorted(waiting_for)))}"
+
+
+def note_process(run: Run, rank: int, record: dict[str, Any]) -> None:
+    """What the exit record says of one process, and events for what went wrong beside it."""
+    RunProcess.objects.filter(run=run, rank=rank).update(
+        pid=record.get("pid"),
+        started_at=instant(record.get("started_at")) if record.get("pid") else None,
+        ended_at=instant(record.get("ended_at")),
+        exit_code=record.get("exit_code"),
+        exit_signal=record.get("exit_signal"),
+        max_rss_mib=(record.get("max_rss_kib") or 0) // 1024 or None,
+        cpu_s=record.get("cpu_s"),
+    )
+
+
+def warnings_of(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """(reason, message) of what the supervisor noticed and the run survived."""
+    said = []
+    if record.get("lost_bytes") or any(str(note).startswith("log:") for note in record.get("notes", [])):
+        why = "; ".join(map(str, record.get("notes", [])))
+        said.append(("LogLost", f"{record.get('lost_bytes', 0)} bytes of output could not be written ({why})"))
+    if record.get("dropped_bytes"):
+        said.append(("LogLimit", f"the log reached its limit; {record['dropped_bytes']} bytes of output were dropped"))
+    said += [("LogRestored", str(note)) for note in record.get("notes", []) if "put back" in str(note)]
+    if record.get("leftovers"):
+        said.append(("LeftoversEnded", f"{record['leftovers']} processes outlived the command and were ended"))
+    return said
+
+
+def facts_of(record: dict[str, Any]) -> dict[str, Any]:
+    facts = {"exit_code": record.get("exit_code"), "exit_signal": record.get("exit_signal")}
+    facts["ended_at"] = instant(record.get("ended_at")) or timezone.now()
+    if record.get("pid"):
+        facts["started_at"] = instant(record.get("started_at"))
+    return facts
+
+
+def instant(epoch_s: float | None) -> datetime | None:
+    return datetime.fromtimestamp(epoch_s, UTC) if epoch_s else None
+
+
+def settle(run: Run, status: str, exit_class: str, reason: str, **facts: Any) -> bool:
+    """End the run, free its GPUs and move its task on, all in one transaction; False when it had ended already."""
+    still_used = gpus_still_used(run)  # asks the driver, so before the transaction
+    with transaction.atomic():
+        task = Task.objects.select_for_update().filter(pk=run.task_id).first()
+        if not run.finish(status, exit_class, reason, **facts):
+            return False
+        for rank in run.processes.values_list("rank", flat=True):
+            for word, message in warnings_of(Control(run.pk, rank).read("exit") or {}):
+                Event.objects.say(word, message, run=run, is_warning=True)
+        free_gpus(run, still_used)
+        if task is not None:
+            advance(task, run)
+    return True
+
+
+def free_gpus(run: Run, still_used: dict[str, str]) -> None:
+    """A device on which a process of the run still sits is quarantined, so nobody is placed beside it."""
+    for gpu in Gpu.objects.filter(leases__run=run, leases__released_at=None, uuid__in=still_used):
+        if gpu.quarantine(still_used[gpu.uuid]):
+            Event.objects.say("GpuQuarantined", f"GPU {gpu.index}: {still_used[gpu.uuid]}", run=run, is_warning=True)
+    Lease.objects.held().filter(run=run).update(released_at=timezone.now())
+
+
+def advance(task: Task, run: Run) -> None:
+    """Count the execution; retry it, wait for the next, or end the task."""
+    if run.status == RunStatus.FINISHED:
+        task.runs_completed += 1
+        task.save(update_fields=["runs_completed"])
+    elif run.status == RunStatus.FAILED and task.stop_requested_at is None:
+        if run.exit_class in RETRIED and task.retries_used < task.max_retries:
+            task.retry_later(f"run {run.pk} failed ({run.exit_class})")
+            return
+        task.runs_failed += 1
+        task.save(update_fields=["runs_failed"])
+    if task.has_active_runs():
+        return
+    if task.pending_runs > 0:
+        task.wait_for_next()
+    else:
+        task.end(final_status(task, run))
+
+
+def final_status(task: Task, run: Run) -> TaskStatus:
+    if task.stop_requested_at is not None or run.status == RunStatus.STOPPED:
+        return TaskStatus.STOPPED
+    return TaskStatus.FAILED if task.runs_failed else TaskStatus.COMPLETED
+
+
+def ask_for_finish(run_id: str) -> None:
+    enqueue("training.queue.tasks.finish", run_id)

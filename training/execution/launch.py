@@ -1,0 +1,147 @@
+"""Launch a placed run: claim it, check its GPUs once more, start its supervisors, or hand it back with a reason."""
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from gpus.availability import why_not_schedulable
+from gpus.models import Gpu
+from mlserver.enqueue import enqueue
+from mlserver.wakeup import notify
+from training import paths
+from training.execution import supervisor
+from training.execution.control import Control
+from training.execution.environment import job_environment
+from training.execution.identity import ProcessIdentity
+from training.execution.stop import deliver_stop
+from training.models import Run, RunProcess, RunStatus, Task
+
+DISK_DELAY_S = 15.0
+
+
+def launch(run_id: str) -> str:
+    """Start the run unless somebody else has or it is no longer `starting`; safe to call any number of times.
+
+    Even two launches of one run at once start the command once: the second supervisor finds the run claimed.
+    """
+    run = Run.objects.select_related("task__owner").filter(pk=run_id).first()
+    if run is None or run.task is None:
+        return f"{run_id}: no such queued run"
+    if not run.claim_launch():
+        return f"{run_id}: not to be launched, it is {run.status}"
+    if problem := leased_gpu_problem(run):
+        run.hand_back(problem)
+        return f"{run_id}: handed back, {problem}"
+    try:
+        for process in run.processes.order_by("rank"):
+            start_supervisor(run, run.task, process)
+    except OSError as error:
+        return give_up(run, error)
+    notify(paths.agent_fifo(), run_id)
+    if Run.objects.filter(pk=run_id, status=RunStatus.ENDING).exists():
+        deliver_stop(run)
+    return f"{run_id}: launched"
+
+
+def ask_for_launch(run_id: str) -> None:
+    enqueue("training.queue.tasks.launch", run_id)
+
+
+def leased_gpu_problem(run: Run) -> str:
+    """Did an outsider take a leased device since the pass, or was it switched off?"""
+    leased = Gpu.objects.filter(leases__run=run, leases__released_at=None).select_related("node")
+    for gpu in leased.order_by("index"):
+        if problem := why_not_schedulable(gpu):
+            return f"GPU {gpu.index}: {problem}"
+    return ""
+
+
+def give_up(run: Run, error: OSError) -> str:
+    """The server itself could not prepare the run (a full disk, say): it waits and is tried again."""
+    problem = f"the server could not start it: {error.strerror}" + (f" ({error.filename})" if error.filename else "")
+    if run.hand_back(problem, delay_s=DISK_DELAY_S):
+        return f"{run.pk}: handed back, {problem}"
+    return f"{run.pk}: {problem}"
+
+
+def start_supervisor(run: Run, task: Task, process: RunProcess) -> None:
+    """Raises OSError when directories or the supervisor's process cannot be made."""
+    control = Control(run.pk, process.rank)
+    control.create()
+    directory = make_run_dir(run)
+    control.write("spec", supervisor_spec(run, task, process.rank, directory))
+    pid = spawn(control.directory)
+    who = ProcessIdentity.of(pid)
+    if who is None:
+        return
+    RunProcess.objects.filter(pk=process.pk).update(
+        boot_id=who.boot_id, supervisor_pid=who.pid, supervisor_start_ticks=who.start_ticks
+    )
+
+
+def spawn(control: Path) -> int:
+    """A detached supervisor: own session, nothing inherited but its standard error file. Returns its pid."""
+    with open(os.open(control / "supervisor.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)) as err:
+        # Blocked until its handlers stand: a stop that comes early waits instead of killing it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            child = subprocess.Popen(
+                [python(), "-I", "-S", supervisor.__file__, str(control)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=err,
+                env={},
+                start_new_session=True,
+                close_fds=True,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    # The child outlives us on purpose; subprocess reaps it at the next Popen should it end first.
+    return child.pid
+
+
+def python() -> str:
+    """The interpreter behind a virtual environment's link: without site-packages nothing else is needed."""
+    return os.path.realpath(sys.executable)
+
+
+def make_run_dir(run: Run) -> Path:
+    """The job's own directory; it belongs to the job user when there is one."""
+    directory = paths.run_dir(run.project, run.name, run.pk)
+    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if user := job_user():
+        os.chown(directory, user["uid"], user["gid"])
+    return directory
+
+
+def supervisor_spec(run: Run, task: Task, rank: int, directory: Path) -> dict[str, Any]:
+    argv = task.command if isinstance(task.command, list) else ["/bin/sh", "-c", task.command]
+    return {
+        "run_id": run.pk,
+        "rank": rank,
+        "argv": argv,
+        "cwd": task.cwd or str(directory),
+        "env": job_environment(run, task, directory),
+        "log_path": str(directory / paths.log_name(rank)),
+        "log_limit_bytes": settings.LOG_LIMIT_BYTES,
+        "time_limit_s": task.time_limit_s,
+        "grace_s": task.grace_s,
+        "fifo": str(paths.agent_fifo()),
+        "user": job_user(),
+        "umask": 0o027,
+    }
+
+
+def job_user() -> dict[str, Any] | None:
+    """Account that jobs run as (MLSERVER_JOB_USER); None: the server's own."""
+    if not settings.JOB_USER:
+        return None
+    account = pwd.getpwnam(settings.JOB_USER)
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    return {"uid": account.pw_uid, "gid": account.pw_gid, "groups": groups}

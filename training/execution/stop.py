@@ -1,0 +1,44 @@
+"""Tell the supervisors of a run to stop it."""
+
+import signal
+from datetime import timedelta
+
+from django.utils import timezone
+
+from training.execution.control import Control
+from training.models import ExitClass, Run, RunStatus
+
+LAUNCH_PATIENCE = timedelta(seconds=10)
+
+
+def deliver_stop(run: Run) -> str:
+    """Write stop.json and signal each supervisor; safe to repeat. A run that was never launched ends here.
+
+    The order stands on disk before the signal, so a supervisor that is only starting finds it too.
+    """
+    grace_s = run.task.grace_s if run.task else 10.0
+    reached = 0
+    for rank in run.processes.values_list("rank", flat=True):
+        control = Control(run.pk, rank)
+        if control.read("stop") is None:
+            control.write("stop", {"reason": "stopped", "grace_s": grace_s})
+        supervisor = control.supervisor()
+        reached += bool(supervisor and supervisor.send(signal.SIGTERM))
+    if not reached and not was_launched(run):
+        finish_unlaunched(run)
+        return f"{run.pk}: stopped before it was launched"
+    return f"{run.pk}: {reached} supervisors told to stop"
+
+
+def was_launched(run: Run) -> bool:
+    """A supervisor exists, or a launch is under way that will deliver the stop itself."""
+    if any(Control(run.pk, rank).supervisor() for rank in run.processes.values_list("rank", flat=True)):
+        return True
+    run.refresh_from_db(fields=["launch_claimed_at"])
+    return run.launch_claimed_at is not None and timezone.now() - run.launch_claimed_at < LAUNCH_PATIENCE
+
+
+def finish_unlaunched(run: Run) -> None:
+    from training.execution.finish import settle
+
+    settle(run, RunStatus.STOPPED, ExitClass.STOPPED, "stopped before it started")

@@ -1,0 +1,103 @@
+"""What the process says: bytes into the run's log, and where and when each write came into the index.
+
+A failing disk never stops the process: what cannot be written is counted and said later. A log that the job deletes
+is put back from the open file.
+"""
+
+import os
+import time
+from _struct import Struct  # type: ignore[import-not-found]
+
+ENTRY = Struct("<QdIBxxx")  # offset, epoch seconds, length, stream
+OWN, STDOUT, STDERR = 0, 1, 2
+READ_BYTES = 65536
+LOOK_S = 1.0
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Capture:
+    """Writer of one log and its index; used by one thread."""
+
+    def __init__(self, log_path: str, index_path: str, limit_bytes: int) -> None:
+        self.log_path = log_path
+        self.limit_bytes = limit_bytes
+        self.log = os.open(log_path, FLAGS, 0o640)
+        self.index = os.open(index_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.offset = os.fstat(self.log).st_size
+        self.index_offset = 0
+        self.lost_bytes = 0
+        self.dropped_bytes = 0
+        self.notes: list[str] = []
+        self.looked_at = time.monotonic()
+
+    def take(self, data: bytes, stream: int) -> None:
+        """Append `data`; beyond the limit it is dropped, with one line that says so."""
+        if time.monotonic() - self.looked_at > LOOK_S:
+            self.restore_if_deleted()
+        room = self.limit_bytes - self.offset
+        if len(data) <= room:
+            self.append(data, stream)
+            return
+        if self.dropped_bytes == 0:
+            self.append(data[: max(room, 0)], stream)
+            self.append(f"\nmlserver: the log reached {self.limit_bytes} bytes, the rest is dropped\n".encode(), OWN)
+        self.dropped_bytes += len(data) - max(room, 0)
+
+    def say(self, line: str) -> None:
+        """A line of the server itself."""
+        self.append(f"mlserver: {line}\n".encode(), OWN)
+
+    def append(self, data: bytes, stream: int) -> None:
+        start, written = self.offset, 0
+        while written < len(data):
+            try:
+                written += os.write(self.log, data[written:] if written else data)
+            except OSError as error:
+                self.lose(len(data) - written, error)
+                break
+        if written:
+            self.offset = start + written
+            self.note_in_index(start, written, stream)
+
+    def note_in_index(self, start: int, length: int, stream: int) -> None:
+        """At its own offset, so that a torn entry of a full disk is overwritten by the next."""
+        try:
+            if os.pwrite(self.index, ENTRY.pack(start, time.time(), length, stream), self.index_offset) == ENTRY.size:
+                self.index_offset += ENTRY.size
+        except OSError as error:
+            self.lose(0, error)
+
+    def lose(self, count: int, error: OSError) -> None:
+        self.lost_bytes += count
+        note = f"log: {os.strerror(error.errno or 0)}"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def restore_if_deleted(self) -> None:
+        """The job may delete its own directory; the open file still holds all, so it is copied back."""
+        self.looked_at = time.monotonic()
+        if os.fstat(self.log).st_nlink:
+            return
+        try:
+            os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
+            restored = os.open(self.log_path, FLAGS | os.O_EXCL, 0o640)
+        except OSError as error:
+            self.lose(0, error)
+            return
+        try:
+            copied = 0
+            while block := os.pread(self.log, READ_BYTES, copied):
+                copied += os.write(restored, block)
+        except OSError as error:
+            self.lose(self.offset - copied, error)
+        os.close(self.log)
+        self.log = restored
+        self.notes.append("the job deleted its run directory; the log was put back")
+
+    def facts(self) -> dict[str, object]:
+        return {
+            "log_bytes": self.offset,
+            "lost_bytes": self.lost_bytes,
+            "dropped_bytes": self.dropped_bytes,
+            "notes": self.notes,
+        }

@@ -1,0 +1,265 @@
+"""Start one command, capture what it says, stop it when told or when its time is over, record how it ended."""
+
+import contextlib
+import os
+import time
+from _signal import (
+    SIG_DFL, SIG_IGN, SIG_SETMASK, SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGXFSZ, pthread_sigmask,
+    set_wakeup_fd, signal,
+)  # fmt: skip
+from select import POLLIN, poll
+from typing import Any, NoReturn
+
+from training.execution.supervision import tree
+from training.execution.supervision.capture import READ_BYTES, STDERR, STDOUT, Capture
+from training.execution.supervision.records import (
+    claim_record, identity, read_record, reserve_record, write_record, write_reserved,
+)  # fmt: skip
+
+LEFTOVER_GRACE_S = 5.0
+KILL_AGAIN_S = 0.2
+RETRY_S = 1.0
+
+
+def main(control: str) -> int:
+    """Supervise the run process described by `control`/spec.json; returns 0 also when another supervisor has it."""
+    os.umask(0o077)
+    spec = read_record(f"{control}/spec.json")
+    if not claim_record(f"{control}/supervisor.json", identity(os.getpid())):
+        return 0
+    reserve_record(f"{control}/exit.reserve")
+    supervisor = Supervisor(control, spec)
+    supervisor.run()
+    supervisor.record_exit()
+    notify(spec["fifo"], spec["run_id"])
+    return 0
+
+
+class Supervisor:
+    """One process of a run, from before its start to after the end of its last descendant."""
+
+    def __init__(self, control: str, spec: dict[str, Any]) -> None:
+        self.control = control
+        self.spec = spec
+        self.pid = 0
+        self.status: int | None = None
+        self.error = ""
+        self.stop_reason = ""
+        self.kill_at: float | None = None
+        self.was_killed = False
+        self.leftovers = 0
+        self.cpu_s = 0.0
+        self.max_rss_kib = 0
+        self.started_at = time.time()
+        self.oom_kills_before = tree.oom_kills()
+        self.capture = Capture(spec["log_path"], f"{control}/logs.idx", spec["log_limit_bytes"])
+        self.pipes: dict[int, int] = {}
+        self.poll = poll()
+        self.wakeup = self.catch_signals()
+        tree.become_subreaper()
+
+    def catch_signals(self) -> int:
+        """Signals become bytes in a pipe that the loop polls. They were blocked by whoever started us."""
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        set_wakeup_fd(writing, warn_on_full_buffer=False)
+        for signum in (SIGCHLD, SIGTERM):
+            signal(signum, lambda *_: None)
+        for signum in (SIGINT, SIGHUP):
+            signal(signum, SIG_IGN)
+        self.poll.register(reading, POLLIN)
+        pthread_sigmask(SIG_SETMASK, set())
+        return reading
+
+    def run(self) -> None:
+        """Returns when the command and all its descendants are gone and the pipes are read."""
+        if self.find_stop():
+            self.error = "stopped before it started"
+            return
+        self.start()
+        if self.error:
+            return
+        deadline = time.monotonic() + self.spec["time_limit_s"] if self.spec["time_limit_s"] else None
+        while self.reap():
+            self.look_at_leftovers()
+            self.wait(deadline)
+            if deadline is not None and not self.stop_reason and time.monotonic() >= deadline:
+                self.stop("timeout", self.spec["grace_s"])
+            if self.kill_at is not None and time.monotonic() >= self.kill_at:
+                self.was_killed = tree.kill_all(os.getpid()) > 0 or self.was_killed
+                self.kill_at = time.monotonic() + KILL_AGAIN_S
+        for pipe in list(self.pipes):
+            self.drain(pipe)
+        self.capture.restore_if_deleted()
+
+    def start(self) -> None:
+        """Fork and exec; `error` holds the operating system's reason when that fails."""
+        out_read, out_write = os.pipe2(os.O_CLOEXEC)
+        err_read, err_write = os.pipe2(os.O_CLOEXEC)
+        failure_read, failure_write = os.pipe2(os.O_CLOEXEC)
+        self.started_at = time.time()
+        self.pid = os.fork()
+        if self.pid == 0:
+            become_command(self.spec, out_write, err_write, failure_write)
+        for end in (out_write, err_write, failure_write):
+            os.close(end)
+        failure = os.read(failure_read, 4096)
+        os.close(failure_read)
+        if failure:
+            os.waitpid(self.pid, 0)
+            self.error = failure.decode(errors="replace")
+            self.capture.say(f"cannot start: {self.error}")
+            return
+        for pipe, stream in ((out_read, STDOUT), (err_read, STDERR)):
+            os.set_blocking(pipe, False)
+            self.pipes[pipe] = stream
+            self.poll.register(pipe, POLLIN)
+        write_best(f"{self.control}/exec.json", {**identity(self.pid), "started_at": self.started_at}, self.capture)
+        notify(self.spec["fifo"], self.spec["run_id"])
+
+    def wait(self, deadline: float | None) -> None:
+        """Poll until something happens or the next deadline."""
+        times = [at for at in (deadline if not self.stop_reason else None, self.kill_at) if at is not None]
+        timeout_ms = max(min(times) - time.monotonic(), 0) * 1000 + 1 if times else None
+        for ready, _ in self.poll.poll(timeout_ms):
+            if ready != self.wakeup:
+                self.read(ready)
+            elif SIGTERM in os.read(self.wakeup, 4096):
+                self.told_to_stop()
+
+    def read(self, pipe: int) -> bool:
+        """One block of output; False when there is none now or the other end is closed."""
+        try:
+            data = os.read(pipe, READ_BYTES)
+        except BlockingIOError:
+            return False
+        if data:
+            self.capture.take(data, self.pipes[pipe])
+            return True
+        self.poll.unregister(pipe)
+        os.close(pipe)
+        del self.pipes[pipe]
+        return False
+
+    def drain(self, pipe: int) -> None:
+        while self.read(pipe):
+            pass
+
+    def reap(self) -> bool:
+        """Collect ended children, adopted ones too; False when none is left."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            self.cpu_s += usage.ru_utime + usage.ru_stime
+            self.max_rss_kib = max(self.max_rss_kib, usage.ru_maxrss)
+            if pid == self.pid:
+                self.status = status
+
+    def look_at_leftovers(self) -> None:
+        """The command has ended but processes it started have not: they get TERM and a short grace."""
+        if self.status is None or self.leftovers or self.kill_at is not None:
+            return
+        self.leftovers = tree.signal_all(os.getpid(), SIGTERM)
+        self.kill_at = time.monotonic() + min(self.spec["grace_s"], LEFTOVER_GRACE_S)
+
+    def find_stop(self) -> bool:
+        """Was a stop recorded before we could be signalled?"""
+        try:
+            self.stop_reason = str(read_record(f"{self.control}/stop.json").get("reason", "stopped"))
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def told_to_stop(self) -> None:
+        """SIGTERM: from our server with stop.json, or from somebody who shuts the machine down."""
+        try:
+            order = read_record(f"{self.control}/stop.json")
+        except (OSError, ValueError):
+            order = {"reason": "terminated", "grace_s": self.spec["grace_s"]}
+        self.stop(str(order["reason"]), float(order["grace_s"]))
+
+    def stop(self, reason: str, grace_s: float) -> None:
+        """TERM to every descendant now, KILL after the grace. A second call may shorten the grace."""
+        kill_at = time.monotonic() + grace_s
+        self.kill_at = kill_at if self.kill_at is None else min(kill_at, self.kill_at)
+        if not self.stop_reason:
+            self.stop_reason = reason
+            tree.signal_all(os.getpid(), SIGTERM)
+
+    def record_exit(self) -> None:
+        """Write exit.json; on a full disk it goes into the room reserved at the start, else it is tried again."""
+        record = {
+            "exit_code": os.WEXITSTATUS(self.status) if self.status is not None and os.WIFEXITED(self.status) else None,
+            "exit_signal": os.WTERMSIG(self.status)
+            if self.status is not None and os.WIFSIGNALED(self.status)
+            else None,
+            "stop_reason": self.stop_reason,
+            "was_killed": self.was_killed,
+            "error": self.error,
+            "started_at": self.started_at,
+            "ended_at": time.time(),
+            "pid": self.pid or None,
+            "cpu_s": round(self.cpu_s, 3),
+            "max_rss_kib": self.max_rss_kib,
+            "oom_kills": (tree.oom_kills() or 0) - (self.oom_kills_before or 0),
+            "leftovers": self.leftovers,
+            **self.capture.facts(),
+        }
+        while os.path.isdir(self.control):
+            try:
+                write_reserved(f"{self.control}/exit.reserve", f"{self.control}/exit.json", record)
+            except OSError:
+                time.sleep(RETRY_S)
+            else:
+                return
+
+
+def become_command(spec: dict[str, Any], out: int, err: int, failure: int) -> NoReturn:
+    """In the forked child: never returns; a failure goes through the pipe as text."""
+    try:
+        os.setsid()
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("500")  # when memory runs out the kernel takes the job, not its supervisor or the server
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        for signum in (SIGPIPE, SIGXFSZ, SIGINT, SIGHUP, SIGTERM, SIGCHLD):
+            signal(signum, SIG_DFL)
+        if user := spec["user"]:
+            os.setgroups(user["groups"])
+            os.setgid(user["gid"])
+            os.setuid(user["uid"])
+        os.umask(spec["umask"])
+        try:
+            os.chdir(spec["cwd"])
+        except OSError as error:
+            raise OSError(error.errno, f"working directory {spec['cwd']}: {error.strerror}") from error
+        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
+    except OSError as error:
+        reason = error.strerror or str(error)
+        program = "" if reason.startswith("working directory") else f"{spec['argv'][0]}: "
+        os.write(failure, f"{program}{reason}".encode(errors="replace")[:4000])
+    finally:
+        os._exit(127)
+
+
+def write_best(path: str, record: dict[str, Any], capture: Capture) -> None:
+    """A record that the run can do without when the disk is full."""
+    try:
+        write_record(path, record)
+    except OSError as error:
+        capture.lose(0, error)
+
+
+def notify(fifo: str, run_id: str) -> None:
+    """Wake the agent; without one nobody is woken and its next look finds the records."""
+    try:
+        pipe = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    with contextlib.suppress(OSError):
+        os.write(pipe, f"{run_id}\n".encode())
+    os.close(pipe)

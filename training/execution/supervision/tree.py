@@ -1,0 +1,108 @@
+"""All processes below the supervisor, and signals to every one of them.
+
+The supervisor is a subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), so a process whose parents are gone becomes its
+child instead of init's: nothing that the command started can leave the tree, however often it forks.
+"""
+
+import contextlib
+import ctypes
+import os
+from _signal import SIGKILL, SIGSTOP, pidfd_send_signal
+
+from training.execution.supervision.records import read_stat
+
+PR_SET_CHILD_SUBREAPER = 36
+FREEZE_ROUNDS = 50
+
+
+def become_subreaper() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def descendants(root: int) -> dict[int, int]:
+    """pid -> start ticks of every live process below `root`, zombies left out."""
+    children: dict[int, list[int]] = {}
+    starts: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (stat := read_stat(int(name))):
+            state, parent, _, start_ticks = stat
+            children.setdefault(parent, []).append(int(name))
+            if state != "Z":
+                starts[int(name)] = start_ticks
+    found: dict[int, int] = {}
+    todo = [root]
+    while todo:
+        for pid in children.get(todo.pop(), ()):
+            todo.append(pid)
+            if pid in starts:
+                found[pid] = starts[pid]
+    return found
+
+
+def send(pid: int, start_ticks: int, signum: int) -> bool:
+    """Signal exactly this process; False when it is gone, also when its number has a new owner."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        stat = read_stat(pid)
+        if stat is None or stat[3] != start_ticks:
+            return False
+        pidfd_send_signal(handle, signum)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def signal_all(root: int, signum: int) -> int:
+    """Send `signum` to every process below `root`; returns how many there were."""
+    return sum(send(pid, start_ticks, signum) for pid, start_ticks in descendants(root).items())
+
+
+def kill_all(root: int) -> int:
+    """SIGKILL every process below `root`, also ones that fork faster than they can be listed.
+
+    All are stopped first, round by round until a round finds none that is new: a stopped process cannot fork.
+    """
+    frozen: set[tuple[int, int]] = set()
+    for _ in range(FREEZE_ROUNDS):
+        new = set(descendants(root).items()) - frozen
+        for pid, start_ticks in new:
+            send(pid, start_ticks, SIGSTOP)
+        frozen |= new
+        if not new:
+            break
+    for pid, start_ticks in frozen:
+        send(pid, start_ticks, SIGKILL)
+    return len(frozen)
+
+
+def oom_kills() -> int | None:
+    """How often the kernel killed for memory in this process' control group; None when it does not say."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            groups = [line.strip().split(":", 2) for line in file]
+        for _, controllers, path in groups:
+            if controllers == "" and (count := counter(f"/sys/fs/cgroup{path}/memory.events")) is not None:
+                return count
+            if controllers == "memory":
+                return counter(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
+    return None
+
+
+def counter(path: str) -> int | None:
+    """The number after `oom_kill` in a file of `name number` lines."""
+    try:
+        with open(path, encoding="ascii") as file:
+            for line in file:
+                name, _, number = line.partition(" ")
+                if name == "oom_kill":
+                    return int(number)
+    except OSError:
+        return None
+    return None

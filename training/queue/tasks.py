@@ -1,0 +1,36 @@
+"""What the qcluster runs: ids in, one service call, a short string out. Each is short and safe to repeat."""
+
+from training.execution import finish as finishing
+from training.execution import launch as launching
+from training.execution.stop import deliver_stop
+from training.models import Run
+from training.queue.scheduler import schedule as place_waiting
+
+# Placements of one pass that are launched right here; the others become messages of their own.
+LAUNCH_HERE = 8
+
+
+def launch(run_id: str) -> str:
+    return launching.launch(run_id)
+
+
+def finish(run_id: str) -> str:
+    """End the run, then use what it freed: pass and launch in the same worker save two hops through the queue."""
+    said = finishing.finish(run_id)
+    return f"{said}; {schedule()}"
+
+
+def schedule() -> str:
+    placed = place_waiting()
+    for run_id in placed[:LAUNCH_HERE]:
+        launching.launch(run_id)
+    for run_id in placed[LAUNCH_HERE:]:
+        launching.ask_for_launch(run_id)
+    return f"placed {len(placed)}"
+
+
+def stop(run_id: str) -> str:
+    run = Run.objects.select_related("task").filter(pk=run_id).first()
+    if run is None or run.has_ended:
+        return f"{run_id}: nothing to stop"
+    return deliver_stop(run)
