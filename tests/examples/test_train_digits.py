@@ -1,0 +1,48 @@
+"""The demonstration really trains, says so line by line, and stops when told."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "train_digits.py"
+
+pytestmark = pytest.mark.process
+
+
+def train(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=100)
+
+
+def test_it_trains_and_prints_its_progress_and_accuracy():
+    ended = train("--epochs", "2", "--batch-size", "32", "--lr", "0.005", "--seed", "3")
+    first, *epochs, last = ended.stdout.splitlines()
+
+    assert ended.returncode == 0, ended.stderr
+    assert first.startswith("training on 1437 images, validating on 360")
+    assert [line.split(" loss ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+    accuracy = re.match(r"final validation accuracy (0\.\d{4}) after 2 epochs", last)
+    assert accuracy is not None and float(accuracy[1]) > 0.8
+
+
+def test_it_stops_with_a_word_and_143_when_terminated():
+    arguments = [sys.executable, SCRIPT, "--epochs", "100000"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert process.stdout.readline().startswith("epoch 1/100000")
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read().splitlines()
+
+    assert rest[-1] == "stopped by SIGTERM"
+    assert process.returncode == 143
+
+
+def test_it_refuses_a_bad_value_by_name():
+    ended = train("--lr", "nan")
+
+    assert ended.returncode == 2
+    assert "argument --lr: invalid positive float value: 'nan'" in ended.stderr
