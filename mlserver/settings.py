@@ -99,7 +99,7 @@ Q_CLUSTER = {
     "label": "Queue of the server",
 }
 if Q_REDIS_URL:
-    Q_CLUSTER |= {"redis": Q_REDIS_URL, "broker_class": "mlserver.queue_broker.RedisBroker"}
+    Q_CLUSTER |= {"redis": Q_REDIS_URL, "broker_class": "mlserver.redis_broker.RedisBroker"}
 else:
     Q_CLUSTER |= {"orm": "default", "broker_class": "mlserver.queue_broker.DatabaseBroker"}
 
@@ -127,9 +127,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "mlserver.accounts.peers.PeerMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "mlserver.accounts.origins.OriginMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "mlserver.accounts.origins.OriginMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -162,6 +162,7 @@ LOGIN_URL = "/admin/login/"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
+CSRF_FAILURE_VIEW = "mlserver.api.failures.csrf_failure"
 
 # Any origin may read a keyed answer; cookies never travel along (C2, C21 of the API documents).
 CORS_ALLOW_ALL_ORIGINS = True
@@ -171,7 +172,7 @@ CORS_ALLOW_HEADERS = (
     "accept", "authorization", "content-type", "idempotency-key", "last-event-id", "upload-offset",
     "x-api-key", "x-auth-token", "x-requested-with",
 )  # fmt: skip
-CORS_EXPOSE_HEADERS = ("location", "retry-after", "upload-offset")
+CORS_EXPOSE_HEADERS = ("location", "retry-after", "upload-offset", "idempotent-replayed")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
