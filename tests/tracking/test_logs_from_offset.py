@@ -9,6 +9,8 @@ from tests.logs import WrittenLog, plain_run
 from training.models import Run
 from training.tracking.logs import MAX_LINES, Line, Page, Selection, Stream, from_offset, time_at
 
+ALL = Selection()
+
 
 @pytest.fixture
 def run(tmp_path: Path, settings: object) -> Run:
@@ -24,7 +26,7 @@ def whole_text(lines: list[Line]) -> str:
     return "".join(line.text if line.is_partial else line.text + "\n" for line in lines)
 
 
-def read_all(run: Run, max_bytes: int, selection: Selection = Selection()) -> list[Line]:
+def read_all(run: Run, max_bytes: int, selection: Selection = ALL) -> list[Line]:
     """Page after page until one brings nothing new."""
     lines: list[Line] = []
     position = 0

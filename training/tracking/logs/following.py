@@ -11,13 +11,22 @@ from training.tracking.logs.reader import Page, from_offset, indexed_end, tail
 from training.tracking.logs.selection import Selection
 
 STEP_BYTES = 256 * 1024
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 1.0
-KEEP_ALIVE_S = 15.0
-# How often the database is asked while there is no exit record: a launch may fail without one.
-STATUS_EVERY_S = 5.0
 
 # Reads of all followers share a few threads; an idle follower holds none, and no open file.
 _readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="log-follow")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a follower looks, all in seconds: looks get rarer from the first to the longest wait.
+
+    Without an exit record the database is asked every `status_every_s`: a launch may fail without one.
+    """
+
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 1.0
+    keep_alive_s: float = 15.0
+    status_every_s: float = 5.0
 
 
 @dataclass
@@ -86,18 +95,21 @@ class FollowedLog:
 
 
 async def follow(
-    log: FollowedLog, final_status: Callable[[], str | None], is_gone: Callable[[], bool]
+    log: FollowedLog,
+    final_status: Callable[[], str | None],
+    is_gone: Callable[[], bool],
+    pace: Pace = Pace(),  # noqa: B008  frozen
 ) -> AsyncIterator[list[Line] | str]:
-    """Batches of lines as they come, an empty batch every 15 s without one, and at last the final status.
+    """Batches of lines as they come, an empty batch after each `keep_alive_s` without one, at last the final status.
 
     `final_status()` blocks (it runs in a thread) and gives the status of an ended run, else None. Stops without
     status when `is_gone()`. The caller's pace is the reader's pace: nothing is read ahead.
     """
     clock = asyncio.get_running_loop()
-    wait_s, said_at, asked_at, status = FIRST_WAIT_S, clock.time(), -STATUS_EVERY_S, None
+    wait_s, said_at, asked_at, status = pace.first_wait_s, clock.time(), -pace.status_every_s, None
     while not is_gone():
         lines = await clock.run_in_executor(_readers, log.advance)
-        if lines or clock.time() - said_at >= KEEP_ALIVE_S:
+        if lines or clock.time() - said_at >= pace.keep_alive_s:
             yield lines
             said_at = clock.time()
         if log.has_more:
@@ -105,11 +117,11 @@ async def follow(
         if status is not None and log.has_all:
             yield status
             return
-        if log.has_all or clock.time() - asked_at >= STATUS_EVERY_S:
+        if log.has_all or clock.time() - asked_at >= pace.status_every_s:
             asked_at = clock.time()
             status = await clock.run_in_executor(_readers, final_status)
             if status is not None:
                 log.is_over = True
                 continue
-        wait_s = FIRST_WAIT_S if lines else min(wait_s * 1.5, LONGEST_WAIT_S)
+        wait_s = pace.first_wait_s if lines else min(wait_s * 1.5, pace.longest_wait_s)
         await asyncio.sleep(wait_s)
