@@ -1,7 +1,9 @@
-"""Processes of a run that are left when its supervisor is not: found by what they inherited, ended, and looked for on GPUs."""
+"""Processes of a run that outlive its supervisor: found by what they inherited, ended, and looked for on GPUs."""
 
 import os
 import time
+
+import psutil
 
 from gpus.telemetry import processes_on
 from training.execution.control import Control
@@ -22,12 +24,12 @@ def remaining_processes(run_id: str) -> dict[int, int]:
     command = Control(run_id).read("exec")
     leader = ProcessIdentity.from_record(command) if command else None
     found: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid() and (stat := records.read_stat(int(name))):
+    for pid in psutil.pids():
+        if pid != os.getpid() and (stat := records.read_stat(pid)):
             in_session = leader is not None and stat[2] == leader.pid and stat[3] >= leader.start_ticks
             is_ours = in_session and leader is not None and leader.is_of_this_boot()
-            if stat[0] not in "ZX" and (is_ours or mark in environment_of(int(name))):
-                found[int(name)] = stat[3]
+            if stat[0] not in "ZX" and (is_ours or mark in environment_of(pid)):
+                found[pid] = stat[3]
     for pid in list(found):
         found |= tree.descendants(pid)
     return found

@@ -1,4 +1,4 @@
-"""Requests to the qcluster that the agent repeats: the queue may lose a message, so whatever stays undone is asked again."""
+"""Requests that the agent repeats: the queue may lose a message, so whatever stays undone is asked again."""
 
 import time
 from datetime import timedelta

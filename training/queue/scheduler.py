@@ -52,11 +52,14 @@ def lock_pass() -> None:
 
 def read_waiting() -> list[Waiting]:
     """Waiting tasks in the order of their turn: priority, then age."""
-    columns = ("id", "pending_runs", "waiting_reason", "gpus", "gpu_memory_mib", "is_exclusive", "cpus", "memory_mib", "pool", "is_demo")  # fmt: skip
+    rows = Task.objects.placeable().values_list(
+        "id", "pending_runs", "waiting_reason", "is_demo",
+        "gpus", "gpu_memory_mib", "is_exclusive", "cpus", "memory_mib", "pool",
+    )  # fmt: skip
     return [
-        Waiting(pk, pending, reason, Demand(gpus, gpu_mib, exclusive, 0 if demo else cpus, memory or 0, pool))
-        for pk, pending, reason, gpus, gpu_mib, exclusive, cpus, memory, pool, demo in Task.objects.placeable().values_list(*columns)
-    ]  # fmt: skip
+        Waiting(pk, pending, reason, Demand(gpus, gpu_mib, exclusive, 0 if is_demo else cpus, memory or 0, pool))
+        for pk, pending, reason, is_demo, gpus, gpu_mib, exclusive, cpus, memory, pool in rows
+    ]
 
 
 class Pass:
@@ -96,11 +99,16 @@ class Pass:
     def start(self, waiting: Waiting, placement: Placement) -> str:
         """Write run, processes, leases, event and task of one placement."""
         task = Task.objects.get(pk=waiting.id)
+        shared = {name: getattr(task, name) for name in ("owner_id", "source", "project", "name", "tags", "config")}
         run = Run.objects.create(
-            id=new_run_id(), task=task, owner_id=task.owner_id, source=task.source, project=task.project, name=task.name,
-            tags=task.tags, config=task.config, node_id=placement.node.id, cpus=waiting.demand.cpus,
-            memory_mib=waiting.demand.memory_mib, attempt=task.runs.count() + 1,
-        )  # fmt: skip
+            id=new_run_id(),
+            task=task,
+            node_id=placement.node.id,
+            cpus=waiting.demand.cpus,
+            memory_mib=waiting.demand.memory_mib,
+            attempt=task.runs.count() + 1,
+            **shared,
+        )
         RunProcess.objects.create(run=run, rank=0)
         taken = take(placement, waiting.demand, run.pk)
         leases = [

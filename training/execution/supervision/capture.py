@@ -4,6 +4,8 @@ A failing disk never stops the process: what cannot be written is counted and sa
 is put back from the open file.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from _struct import Struct  # type: ignore[import-not-found]

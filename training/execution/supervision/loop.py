@@ -1,20 +1,39 @@
 """Start one command, capture what it says, stop it when told or when its time is over, record how it ended."""
 
-import contextlib
+from __future__ import annotations
+
 import os
 import time
 from _signal import (
-    SIG_DFL, SIG_IGN, SIG_SETMASK, SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGXFSZ, pthread_sigmask,
-    set_wakeup_fd, signal,
+    SIG_DFL,
+    SIG_IGN,
+    SIG_SETMASK,
+    SIGCHLD,
+    SIGHUP,
+    SIGINT,
+    SIGPIPE,
+    SIGTERM,
+    SIGXFSZ,
+    pthread_sigmask,
+    set_wakeup_fd,
+    signal,
 )  # fmt: skip
 from select import POLLIN, poll
-from typing import Any, NoReturn
 
 from training.execution.supervision import tree
 from training.execution.supervision.capture import READ_BYTES, STDERR, STDOUT, Capture
 from training.execution.supervision.records import (
-    claim_record, identity, read_record, reserve_record, write_record, write_reserved,
+    claim_record,
+    identity,
+    read_record,
+    reserve_record,
+    write_record,
+    write_reserved,
 )  # fmt: skip
+
+TYPE_CHECKING = False  # the typing module itself would cost milliseconds of start-up
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 LEFTOVER_GRACE_S = 5.0
 KILL_AGAIN_S = 0.2
@@ -221,8 +240,7 @@ def become_command(spec: dict[str, Any], out: int, err: int, failure: int) -> No
     """In the forked child: never returns; a failure goes through the pipe as text."""
     try:
         os.setsid()
-        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write("500")  # when memory runs out the kernel takes the job, not its supervisor or the server
+        prefer_as_victim()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
@@ -246,6 +264,15 @@ def become_command(spec: dict[str, Any], out: int, err: int, failure: int) -> No
         os._exit(127)
 
 
+def prefer_as_victim() -> None:
+    """When memory runs out the kernel takes the job, not its supervisor or the server."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("500")
+    except OSError:
+        pass
+
+
 def write_best(path: str, record: dict[str, Any], capture: Capture) -> None:
     """A record that the run can do without when the disk is full."""
     try:
@@ -260,6 +287,8 @@ def notify(fifo: str, run_id: str) -> None:
         pipe = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return
-    with contextlib.suppress(OSError):
+    try:
         os.write(pipe, f"{run_id}\n".encode())
+    except OSError:
+        pass  # full: the agent is awake anyway
     os.close(pipe)

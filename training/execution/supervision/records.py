@@ -1,10 +1,15 @@
 """Records in the control directory, and who a process is: small JSON files, each whole or absent."""
 
+from __future__ import annotations
+
 import os
 import time
 from _json import encode_basestring_ascii as quoted
 from _json import make_scanner
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RESERVED_BYTES = 16384
 
@@ -102,7 +107,7 @@ def boot_id() -> str:
 
 
 def read_stat(pid: int) -> tuple[str, int, int, int] | None:
-    """(state, parent pid, session id, start time in clock ticks after boot) of /proc/<pid>/stat; None when it is gone."""
+    """(state, parent pid, session id, start time in clock ticks after boot) of a process; None when it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             content = file.read()

@@ -4,7 +4,8 @@ The supervisor is a subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), so a process w
 child instead of init's: nothing that the command started can leave the tree, however often it forks.
 """
 
-import contextlib
+from __future__ import annotations
+
 import ctypes
 import os
 from _signal import SIGKILL, SIGSTOP, pidfd_send_signal
@@ -84,14 +85,16 @@ def kill_all(root: int) -> int:
 
 def oom_kills() -> int | None:
     """How often the kernel killed for memory in this process' control group; None when it does not say."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
+    try:
         with open("/proc/self/cgroup", encoding="utf-8") as file:
             groups = [line.strip().split(":", 2) for line in file]
-        for _, controllers, path in groups:
-            if controllers == "" and (count := counter(f"/sys/fs/cgroup{path}/memory.events")) is not None:
-                return count
-            if controllers == "memory":
-                return counter(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
+    except OSError:
+        return None
+    for _, controllers, path in groups:
+        if controllers == "memory":  # version 1
+            return counter(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
+        if controllers == "" and (count := counter(f"/sys/fs/cgroup{path}/memory.events")) is not None:
+            return count
     return None
 
 
