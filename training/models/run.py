@@ -13,6 +13,7 @@ from django.utils import timezone
 from gpus.models import Node
 from training import paths
 from training.models.event import Event
+from training.models.tags import HasTag
 from training.models.task import Source, Task
 
 
@@ -52,6 +53,9 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def active(self) -> "RunQuerySet":
         return self.filter(status__in=ACTIVE)
+
+    def tagged(self, tag: str) -> "RunQuerySet":
+        return self.filter(HasTag("tags", tag))
 
     def queued(self) -> "RunQuerySet":
         """Runs that this server executes, unlike those of an SDK outside the queue."""
@@ -136,12 +140,12 @@ class Run(models.Model):
 
     def mark_running(self, *, started_at: datetime) -> bool:
         """starting -> running: the command was executed."""
-        changes = {"status": RunStatus.RUNNING, "started_at": started_at, "heartbeat_at": timezone.now()}
+        changes: dict[str, Any] = {"status": RunStatus.RUNNING, "started_at": started_at, "heartbeat_at": timezone.now()}
         return self._move((RunStatus.STARTING,), "Started", "the command is running", **changes)
 
     def request_stop(self, why: str) -> bool:
         """starting or running -> ending; the supervisor is told by execution.stop."""
-        changes = {"status": RunStatus.ENDING, "stop_requested_at": timezone.now()}
+        changes: dict[str, Any] = {"status": RunStatus.ENDING, "stop_requested_at": timezone.now()}
         return self._move((RunStatus.STARTING, RunStatus.RUNNING), "Stopping", why, **changes)
 
     def finish(self, status: str, exit_class: str, reason: str, **facts: Any) -> bool:
@@ -157,11 +161,11 @@ class Run(models.Model):
         failed = status == RunStatus.FAILED
         return self._move(ACTIVE, status.capitalize(), reason, is_warning=failed, **changes)
 
-    def hand_back(self, reason: str) -> bool:
+    def hand_back(self, reason: str, *, delay_s: float = 1) -> bool:
         """Placed but not startable now: the run row goes, its task waits again."""
         with transaction.atomic():
             gone, _ = Run.objects.filter(pk=self.pk, status=RunStatus.STARTING).delete()
-            return bool(gone) and self.task is not None and self.task.hand_back(reason)
+            return bool(gone) and self.task is not None and self.task.hand_back(reason, delay_s=delay_s)
 
     def _move(
         self,

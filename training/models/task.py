@@ -5,10 +5,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from training.models.event import Event
+from training.models.tags import HasTag
 
 
 class TaskStatus(models.TextChoices):
@@ -47,6 +48,16 @@ class TaskQuerySet(models.QuerySet["Task"]):
         due = Q(not_before=None) | Q(not_before__lte=now)
         unended = Q(status__in=(TaskStatus.WAITING, TaskStatus.ACTIVE))
         return self.filter(due, unended, pending_runs__gt=0).order_by("-priority", "queued_at", "pk")
+
+    def tagged(self, tag: str) -> "TaskQuerySet":
+        return self.filter(HasTag("tags", tag))
+
+    def with_newest_run(self) -> "TaskQuerySet":
+        """Adds `newest_run_id`: the task-level pid, GPUs and log are those of this run."""
+        from training.models.run import Run
+
+        runs = Run.objects.visible().filter(task=OuterRef("pk")).order_by("-created_at", "-pk")
+        return self.annotate(newest_run_id=Subquery(runs.values("pk")[:1]))
 
     def backing_off(self) -> "TaskQuerySet":
         return self.filter(status=TaskStatus.WAITING, pending_runs__gt=0, not_before__gt=timezone.now())
@@ -124,7 +135,7 @@ class Task(models.Model):
 
     def release(self) -> bool:
         """held -> waiting, at the end of its priority's line."""
-        changes = {"status": TaskStatus.WAITING, "waiting_reason": "", "queued_at": timezone.now()}
+        changes: dict[str, Any] = {"status": TaskStatus.WAITING, "waiting_reason": "", "queued_at": timezone.now()}
         return self._move((TaskStatus.HELD,), "Released", "released by a user", **changes)
 
     def activate(self, run_id: str, where: str) -> bool:
@@ -184,7 +195,7 @@ class Task(models.Model):
 
     def end(self, status: str) -> bool:
         """active -> completed, failed or stopped."""
-        changes = {"status": status, "ended_at": timezone.now(), "waiting_reason": "", "pending_runs": 0}
+        changes: dict[str, Any] = {"status": status, "ended_at": timezone.now(), "waiting_reason": "", "pending_runs": 0}
         failed = status == TaskStatus.FAILED
         return self._move(UNENDED, status.capitalize(), f"task {status}", is_warning=failed, **changes)
 
