@@ -67,7 +67,7 @@ else:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": env_path("DATABASE_PATH", MLSERVER_HOME / "db.sqlite3"),
+            "NAME": str(env_path("DATABASE_PATH", MLSERVER_HOME / "db.sqlite3")),
             # The last connection to close checkpoints the WAL, so connections are kept open.
             "CONN_MAX_AGE": None,
             "OPTIONS": {

@@ -63,7 +63,7 @@ class Agent:
         self.selector.register(self.wakeup, selectors.EVENT_READ, None)
         self.watch = Watch(self.selector)
         self.was_schedulable: object = None
-        self.jobs: list[tuple[Every, Callable[[], None]]] = [
+        self.jobs: list[tuple[Every, Callable[[], object]]] = [
             (Every(30), self.register),
             (Every(TICK_S), self.sample),
             (Every(TICK_S), self.ask_again),
@@ -88,7 +88,7 @@ class Agent:
                         self.guard(job)
         connections.close_all()
 
-    def guard(self, job: Callable[[], None]) -> None:
+    def guard(self, job: Callable[[], object]) -> None:
         """One failing job (a locked database, a full disk, a bug) must not end the watch over all runs."""
         try:
             job()

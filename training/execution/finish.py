@@ -46,7 +46,7 @@ def outcome_of(run: Run, rank: int, record: dict[str, Any]) -> Outcome:
 
 def last_lines(run: Run, rank: int) -> str:
     """The end of the log, read with suspicion: its directory belongs to the job."""
-    path = paths.run_dir(run.project, run.name, run.pk) / paths.log_name(rank)
+    path = run.directory / paths.log_name(rank)
     try:
         log = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -128,7 +128,7 @@ def settle(run: Run, status: str, exit_class: str, reason: str, **facts: Any) ->
     """End the run, free its GPUs and move its task on, all in one transaction; False when it had ended already."""
     still_used = gpus_still_used(run)  # asks the driver, so before the transaction
     with transaction.atomic():
-        task = Task.objects.select_for_update().filter(pk=run.task_id).first()
+        task = Task.objects.select_for_update().filter(runs=run).first()
         if not run.finish(status, exit_class, reason, **facts):
             return False
         for rank in run.processes.values_list("rank", flat=True):

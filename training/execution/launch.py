@@ -113,7 +113,7 @@ def python() -> str:
 
 def make_run_dir(run: Run) -> Path:
     """The job's own directory; it belongs to the job user when there is one."""
-    directory = paths.run_dir(run.project, run.name, run.pk)
+    directory = run.directory
     directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     if user := job_user():
         os.chown(directory, user["uid"], user["gid"])

@@ -103,9 +103,9 @@ def mapping(value: object) -> dict[str, Any]:
 
 def tag_list(value: object) -> list[str]:
     is_list = isinstance(value, list | tuple) and len(value) <= 100
-    if not is_list or not all(isinstance(tag, str) and 0 < len(tag) <= 100 for tag in value):  # type: ignore[union-attr, attr-defined]
+    if not is_list or not all(isinstance(tag, str) and 0 < len(tag) <= 100 for tag in value):  # type: ignore[attr-defined]
         raise Refused(f"{shown(value)} is not a list of at most 100 tags of 1-100 characters")
-    return list(dict.fromkeys(value))  # type: ignore[call-overload, no-any-return]
+    return list(dict.fromkeys(value))  # type: ignore[call-overload]
 
 
 def optional(check: Callable[[object], Any]) -> Callable[[object], Any]:

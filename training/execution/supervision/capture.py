@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from _struct import Struct  # type: ignore[import-not-found]
+from _struct import Struct
 
 ENTRY = Struct("<QdIBxxx")  # offset, epoch seconds, length, stream
 OWN, STDOUT, STDERR = 0, 1, 2

@@ -26,7 +26,7 @@ class _Plain:
     memo: dict[str, str] = {}
 
 
-_scan = make_scanner(_Plain())
+_scan = make_scanner(_Plain())  # type: ignore[arg-type]
 
 
 def read_record(path: str) -> dict[str, Any]:
