@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from gpus.models import Gpu, Node
+from mlserver.accounts.models import ApiKey
 from training.models import Event, Lease, Run, RunProcess, RunStatus, Series, Task
 
 _numbers = count(1)
@@ -19,6 +20,14 @@ def make_user(username: str = "", *, is_admin: bool = False, **fields: Any) -> U
     return get_user_model().objects.create_user(
         username, password="correct horse", is_staff=is_admin, is_superuser=is_admin, **fields
     )
+
+
+def make_key(user: User | None = None, *, scope: str = "submit", **fields: Any) -> str:
+    """A live key of `user` (a new one without; an administrator for scope admin)."""
+    row, key = ApiKey.objects.issue(user or make_user(is_admin=scope == "admin"), "test", scope=scope)
+    if fields:
+        ApiKey.objects.filter(pk=row.pk).update(**fields)
+    return key
 
 
 def make_node(name: str = "", *, is_sampled: bool = True, **fields: Any) -> Node:
