@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from django.conf import settings
@@ -13,12 +13,14 @@ from django.http.response import HttpResponseBase
 from rest_framework.exceptions import APIException, NotAuthenticated
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from mlserver.accounts.authentication import authenticators
 from mlserver.accounts.scopes import Scope, includes, scope_of_user
 from mlserver.api.failures import answer, describe
 from mlserver.errors import Forbidden, ServerError
+
+if TYPE_CHECKING:  # DRF's views import this module, by way of its settings
+    from rest_framework.views import APIView
 
 View = Callable[..., HttpResponseBase]
 
@@ -35,7 +37,7 @@ class HasScope(BasePermission):
     nobody asked for would be refused.
     """
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         if getattr(view, "open", False):
             return True
         if not isinstance(request.user, User):
