@@ -1,0 +1,38 @@
+"""URL map of the native API, in the order of its document."""
+
+from django.urls import path
+
+from mlserver.accounts.api import ApiKeyViewSet
+from training.api.native.events import EventSet
+from training.api.native.leases import LeaseSet
+from training.api.native.processes import ProcessSet
+from training.api.native.runs import RunSet
+from training.api.native.tasks import TaskSet
+
+urlpatterns = [
+    # N1-N4
+    path("api/v1/tasks", TaskSet.as_view({"get": "list", "post": "create"}), name="tasks"),
+    path(
+        "api/v1/tasks/<int:pk>",
+        TaskSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        name="task",
+    ),
+    path("api/v1/tasks/<int:pk>/stop", TaskSet.as_view({"post": "stop"})),
+    path("api/v1/tasks/<int:pk>/hold", TaskSet.as_view({"post": "hold"})),
+    path("api/v1/tasks/<int:pk>/release", TaskSet.as_view({"post": "release"})),
+    path("api/v1/tasks/<int:pk>/retry", TaskSet.as_view({"post": "retry"})),
+    # N5, N6
+    path("api/v1/runs", RunSet.as_view({"get": "list", "post": "create"}), name="runs"),
+    path("api/v1/runs/<str:pk>", RunSet.as_view({"get": "retrieve", "patch": "partial_update"}), name="run"),
+    # N9
+    # N13
+    path("api/v1/processes", ProcessSet.as_view({"get": "list"})),
+    path("api/v1/processes/<int:pk>", ProcessSet.as_view({"get": "retrieve"})),
+    path("api/v1/events", EventSet.as_view({"get": "list"})),
+    path("api/v1/events/<int:pk>", EventSet.as_view({"get": "retrieve"})),
+    path("api/v1/leases", LeaseSet.as_view({"get": "list"})),
+    path("api/v1/leases/<int:pk>", LeaseSet.as_view({"get": "retrieve"})),
+    # N14
+    path("api/v1/api-keys", ApiKeyViewSet.as_view({"get": "list", "post": "create"}), name="api-keys"),
+    path("api/v1/api-keys/<int:pk>", ApiKeyViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="api-key"),
+]

@@ -1,0 +1,42 @@
+"""Lists and details read as dictionaries: no model instance is made for a row that is only shown."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from mlserver.api.paging import KeysetPage
+from mlserver.errors import NotFound
+
+Row = dict[str, Any]
+
+
+class ReadSet(GenericViewSet[Any]):
+    """`list` and `retrieve` of `queryset`, which yields `.values()`; `render` turns a page of rows into the answer.
+
+    `render` sees all rows of a page at once, so what belongs to them is read in one query each.
+    """
+
+    noun = ""
+    pagination_class = KeysetPage
+    ordering = "-id"
+    ordering_fields: tuple[str, ...] = ("id",)
+
+    def render(self, rows: list[Row]) -> list[Row]:
+        raise NotImplementedError
+
+    def list(self, request: Request) -> Response:
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.render(rows or []))
+
+    def retrieve(self, request: Request, pk: int | str) -> Response:
+        return Response(self.read(pk))
+
+    def read(self, pk: int | str) -> Row:
+        """The rendered object; raises NotFound."""
+        rows: QuerySet[Any, Row] = self.get_queryset().filter(pk=pk)
+        for row in self.render(list(rows)):
+            return row
+        raise NotFound(f"{self.noun} {pk} does not exist")

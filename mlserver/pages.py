@@ -1,0 +1,79 @@
+"""The pages and answers that belong to no door: the server's own description, its health, its status page."""
+
+import time
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from gpus.models import Gpu
+from mlserver.accounts.permissions import open_route
+from mlserver.api.rendering import json_response, to_json
+from training.models import Run, Task, TaskStatus
+from training.paths import runs_root
+
+HEALTHY = to_json({"status": "healthy", "service": "Server Management API", "version": "1.0.0"})
+DESCRIPTION = {
+    "name": "Server Management API",
+    "version": "1.0.0",
+    "description": "One training server: queue, tracking, models and datasets",
+    "docs": "/docs",
+    "health": "/health",
+}
+# The status page loads its style sheet and nothing else.
+PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
+NEWEST = 10
+
+
+@open_route
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    """T1: the process answers. Touches neither database nor GPU."""
+    return HttpResponse(HEALTHY, content_type="application/json")
+
+
+@open_route
+@require_safe
+def runicorn_health(request: HttpRequest) -> HttpResponse:
+    """R43: the cache of decoded metrics comes with the metrics; until then it is off and says so."""
+    cache = {
+        "enabled": False, "type": "incremental", "hit_rate": "0.0%", "hits": 0, "misses": 0, "incremental_updates": 0,
+        "size": 0, "max_size": 0,
+    }  # fmt: skip
+    return json_response(
+        {
+            "status": "ok",
+            "version": settings.VERSION,
+            "timestamp": time.time(),
+            "storage": str(runs_root()),
+            "cache": cache,
+        }
+    )
+
+
+@open_route
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """C5, T2: the page for `Accept: text/html`, the JSON description for everything else."""
+    if "text/html" not in request.headers.get("Accept", ""):
+        return json_response(DESCRIPTION, headers={"Vary": "Accept, Cookie"})
+    page = render(request, "status.html", _status() if isinstance(request.user, User) else {})
+    page.headers |= {"Content-Security-Policy": PAGE_POLICY, "Vary": "Accept, Cookie", "Cache-Control": "no-store"}
+    return page
+
+
+def _status() -> dict[str, Any]:
+    """What is going on, in five queries."""
+    tasks = Task.objects.visible()
+    counts = dict(tasks.order_by().values_list("status").annotate(Count("pk")))
+    is_held = Q(leases__released_at=None, leases__isnull=False)
+    return {
+        "task_counts": [(label, counts.get(status, 0)) for status, label in TaskStatus.choices],
+        "gpus": Gpu.objects.select_related("node").annotate(lease_count=Count("leases", filter=is_held)),
+        "waiting": tasks.filter(status__in=(TaskStatus.WAITING, TaskStatus.HELD))[:NEWEST],
+        "runs": Run.objects.visible().select_related("owner", "node")[:NEWEST],
+    }

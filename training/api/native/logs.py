@@ -1,0 +1,187 @@
+"""N9: the log of a run, as JSON lines, as plain text, or followed as Server-Sent Events."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers as s
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from mlserver.api.parsing import query_flag, query_int
+from mlserver.api.rendering import OrjsonRenderer, json_response
+from mlserver.api.streams import StreamResponse
+from mlserver.errors import Invalid, NotFound
+from training.api.native.log_events import LogEvents, line_json
+from training.models import Run
+from training.tracking import logs
+
+DEFAULT_TAIL = 100
+MAX_RANK = 65_535
+MAX_SEARCH = 1000
+LARGEST_OFFSET = 2**63 - 1
+STREAMS = {"stdout": logs.Stream.STDOUT, "stderr": logs.Stream.STDERR}
+# What a job wrote is shown as text and nothing else, whatever a browser makes of it.
+SAFE_TEXT = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """`start` None: the last `tail` lines."""
+
+    tail: int
+    start: int | None
+    rank: int
+    selection: logs.Selection
+    is_followed: bool
+    is_text: bool
+
+    @classmethod
+    def of(cls, request: Request) -> "LogQuery":
+        """Raises Invalid that names the parameter, the value and the rule."""
+        params = request.query_params
+        if "from" in params and "tail" in params:
+            raise Invalid.field("tail", f"{params['tail'][:40]!r} must not be given together with from")
+        is_followed = query_flag(params, "follow")
+        start = query_int(params, "from", default=0, at_least=0, at_most=LARGEST_OFFSET) if "from" in params else None
+        return cls(
+            tail=query_int(params, "tail", default=DEFAULT_TAIL, at_least=1, at_most=logs.MAX_LINES),
+            start=_resumed(request, start) if is_followed else start,
+            rank=query_int(params, "rank", default=0, at_least=0, at_most=MAX_RANK),
+            selection=logs.Selection(_stream(request), _search(request), query_flag(params, "collapse")),
+            is_followed=is_followed,
+            is_text=_is_text(request),
+        )
+
+
+class ByQuery(BaseContentNegotiation):
+    """The view itself looks at `format` and `Accept`; its errors are always JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> tuple[Any, str]:
+        renderer: BaseRenderer = renderers[0]
+        return renderer, str(renderer.media_type)
+
+
+class LogLine(s.Serializer[dict[str, object]]):
+    offset = s.IntegerField(help_text="byte in the log where the line begins")
+    time = s.DateTimeField(allow_null=True, help_text="when its first byte was written; null: not known")
+    stream = s.ChoiceField(["stdout", "stderr", "server"], allow_null=True, help_text="server: said by mlserver")
+    text = s.CharField(help_text="without its newline")
+    is_partial = s.BooleanField(help_text="no newline ended it yet; its rest begins at the next offset")
+
+
+class LogAnswer(s.Serializer[dict[str, object]]):
+    lines = LogLine(many=True)
+    next_offset = s.IntegerField(help_text="give it as `from` to read on; nothing comes twice, nothing is missed")
+    scanned_from = s.IntegerField(help_text="lines before this byte were not looked at")
+    size_bytes = s.IntegerField()
+    is_complete = s.BooleanField(help_text="the run has ended and nothing is left to read")
+
+
+class RunLogs(APIView):
+    content_negotiation_class = ByQuery
+    renderer_classes = (OrjsonRenderer,)
+
+    @extend_schema(
+        tags=["runs"],
+        operation_id="runs_logs",
+        responses={
+            (200, "application/json"): LogAnswer,
+            (200, "text/plain"): OpenApiTypes.STR,
+            (200, "text/event-stream"): OpenApiResponse(
+                OpenApiTypes.STR, description="events `line` with id = next offset, at last `end` with the status"
+            ),
+        },
+        parameters=[
+            OpenApiParameter("tail", int, description=f"last lines, 1-{logs.MAX_LINES}, default {DEFAULT_TAIL}"),
+            OpenApiParameter("from", int, description="read on from this byte, up to 1 MiB; not with tail"),
+            OpenApiParameter("stream", str, enum=list(STREAMS), description="only what was written to this stream"),
+            OpenApiParameter("search", str, description="only lines that contain it, case counts"),
+            OpenApiParameter("collapse", bool, description="progress bars as their last state"),
+            OpenApiParameter("rank", int, description="process of the run, default 0"),
+            OpenApiParameter("format", str, enum=["json", "text"], description="as `Accept: text/plain`"),
+            OpenApiParameter("follow", bool, description="Server-Sent Events until the run has ended"),
+            OpenApiParameter("Last-Event-ID", int, "header", description="with follow: go on behind this event"),
+        ],
+    )
+    def get(self, request: Request, pk: str) -> HttpResponse:
+        query = LogQuery.of(request)
+        # The status first: of an ended run the log read after it is the whole log.
+        run = Run.objects.visible().only("status", "project", "name", "dir_name").filter(pk=pk).first()
+        if run is None:
+            raise NotFound(f"run {pk} does not exist")
+        if query.is_followed and request.method == "GET":
+            return StreamResponse(_events(run, query))
+        page = read_page(run, query)
+        return _text(run, page) if query.is_text else json_response(_page_json(run, page))
+
+
+def read_page(run: Run, query: LogQuery) -> logs.Page:
+    if query.start is None:
+        return logs.tail(run, query.rank, query.tail, query.selection)
+    return logs.from_offset(run, query.start, rank=query.rank, selection=query.selection, is_over=run.has_ended)
+
+
+def _events(run: Run, query: LogQuery) -> LogEvents:
+    """The first read happens here, in the thread of the request."""
+    followed = logs.FollowedLog(run, query.rank, query.start or 0, query.selection, is_over=run.has_ended)
+    first = followed.start_with_tail(query.tail) if query.start is None else []
+    return LogEvents(followed, first)
+
+
+def _page_json(run: Run, page: logs.Page) -> dict[str, object]:
+    return {
+        "lines": [line_json(line) for line in page.lines],
+        "next_offset": page.next_offset,
+        "scanned_from": page.scanned_from,
+        "size_bytes": page.size_bytes,
+        "is_complete": run.has_ended and page.next_offset >= page.size_bytes,
+    }
+
+
+def _text(run: Run, page: logs.Page) -> HttpResponse:
+    text = "".join(line.text if line.is_partial else f"{line.text}\n" for line in page.lines)
+    headers = {
+        **SAFE_TEXT,
+        "Content-Disposition": f'inline; filename="{run.pk}.txt"',
+        "X-Next-Offset": str(page.next_offset),
+    }
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _resumed(request: Request, start: int | None) -> int | None:
+    """Where a browser that lost the connection says it was; EventSource repeats the first URL."""
+    headers = {name: request.headers[name] for name in ("Last-Event-ID",) if request.headers.get(name)}
+    if not headers:
+        return start
+    return query_int(headers, "Last-Event-ID", default=0, at_least=0, at_most=LARGEST_OFFSET)
+
+
+def _stream(request: Request) -> logs.Stream | None:
+    word = request.query_params.get("stream")
+    if word is None or word in STREAMS:
+        return STREAMS[word] if word else None
+    raise Invalid.field("stream", f"{word[:40]!r} must be one of {', '.join(STREAMS)}")
+
+
+def _search(request: Request) -> str:
+    text = request.query_params.get("search", "")
+    if len(text) > MAX_SEARCH or "\n" in text:
+        raise Invalid.field("search", f"{text[:40]!r} must be at most {MAX_SEARCH} characters of one line")
+    return text
+
+
+def _is_text(request: Request) -> bool:
+    word = request.query_params.get("format")
+    if word is None:
+        return request.get_preferred_type(["application/json", "text/plain"]) == "text/plain"
+    if word not in ("json", "text"):
+        raise Invalid.field("format", f"{word[:40]!r} must be one of json, text")
+    return word == "text"

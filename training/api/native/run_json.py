@@ -1,0 +1,60 @@
+"""Runs as the native API shows them."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from mlserver.api.reading import Row
+from training.api.native.gpus_of_runs import gpus_of_runs
+from training.models import Run, Series
+from training.paths import run_dir
+
+COLUMNS = (
+    "id", "project", "name", "source", "status", "exit_class", "exit_code", "exit_signal", "exit_reason", "is_stale",
+    "attempt", "created_at", "started_at", "ended_at", "stop_requested_at", "tags", "notes", "config",
+)  # fmt: skip
+SERIES_COLUMNS = ("count", "first", "last", "min", "max", "latest_step")
+
+
+def run_rows() -> "QuerySet[Run, Row]":
+    """What `render_runs` needs of each run, in one query."""
+    return Run.objects.visible().values(*COLUMNS, "task_id", "dir_name", "owner__username", "node__name")
+
+
+def render_runs(rows: list[Row]) -> list[Row]:
+    """Two more queries for any number of rows."""
+    run_ids = [row["id"] for row in rows]
+    gpus, summaries = gpus_of_runs(run_ids), summaries_of(run_ids)
+    return [_render(row, gpus.get(row["id"], []), summaries.get(row["id"], {})) for row in rows]
+
+
+def _render(row: Row, gpus: list[Row], summary: Row) -> Row:
+    return {
+        **{name: row[name] for name in COLUMNS},
+        "task": row["task_id"],
+        "owner": row["owner__username"],
+        "node": row["node__name"],
+        "gpus": gpus,
+        "duration_s": duration_s(row["started_at"], row["ended_at"]),
+        "run_dir": str(run_dir(row["project"], row["dir_name"] or row["name"], row["id"])),
+        "summary": summary,
+    }
+
+
+def duration_s(started_at: datetime | None, ended_at: datetime | None) -> float | None:
+    """Until now for a run that has not ended; None for one that has not started."""
+    if started_at is None:
+        return None
+    return max(((ended_at or timezone.now()) - started_at).total_seconds(), 0.0)
+
+
+def summaries_of(run_ids: Collection[str]) -> dict[str, Row]:
+    """Run id -> series name -> its summary row."""
+    summaries: dict[str, Row] = defaultdict(dict)
+    series = Series.objects.filter(run_id__in=run_ids).order_by("name")
+    for run_id, name, *numbers in series.values_list("run_id", "name", *SERIES_COLUMNS):
+        summaries[run_id][name] = dict(zip(SERIES_COLUMNS, numbers, strict=True))
+    return summaries

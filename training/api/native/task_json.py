@@ -1,0 +1,69 @@
+"""Tasks as the native API shows them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.request import Request
+
+from mlserver.accounts.permissions import scope_of
+from mlserver.api.reading import Row
+from training.api.native.gpus_of_runs import gpus_of_runs
+from training.models import Run, Task
+from training.queue.line import places_in_line
+
+COLUMNS = (
+    "id", "name", "project", "source", "tags", "command", "cwd", "env", "config", "gpus", "gpu_memory_mib", "cpus",
+    "memory_mib", "pool", "queue", "priority", "repeat", "max_retries", "backoff_s", "time_limit_s", "grace_s",
+    "status", "waiting_reason", "pending_runs", "retries_used", "runs_completed", "runs_failed", "created_at",
+    "queued_at", "started_at", "ended_at", "stop_requested_at",
+)  # fmt: skip
+NEWEST_RUN_COLUMNS = ("id", "status", "exit_class", "exit_code", "node__name", "started_at", "ended_at")
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks: environment values may hold secrets, so they are the owner's and administrators' to see."""
+
+    user_id: int | None
+    is_admin: bool
+
+    @classmethod
+    def of(cls, request: Request) -> "Viewer":
+        return cls(request.user.pk, scope_of(request) == "admin")
+
+    def may_see_env(self, owner_id: int) -> bool:
+        return self.is_admin or owner_id == self.user_id
+
+
+def task_rows() -> "QuerySet[Task, Row]":
+    """What `render_tasks` needs of each task, in one query."""
+    tasks = Task.objects.visible().with_newest_run()
+    return tasks.values(*COLUMNS, "is_exclusive", "owner_id", "owner__username", "newest_run_id")
+
+
+def render_tasks(rows: list[Row], viewer: Viewer) -> list[Row]:
+    """Three more queries for any number of rows, none of them when nothing waits and nothing ran."""
+    places = places_in_line([row["id"] for row in rows if row["status"] == "waiting"])
+    runs = newest_runs([row["newest_run_id"] for row in rows if row["newest_run_id"]])
+    return [_render(row, viewer, places, runs) for row in rows]
+
+
+def _render(row: Row, viewer: Viewer, places: dict[int, int], runs: dict[str, Row]) -> Row:
+    shown: dict[str, Any] = {name: row[name] for name in COLUMNS}
+    if not viewer.may_see_env(row["owner_id"]):
+        shown["env"] = dict.fromkeys(row["env"])
+    shown["exclusive"] = row["is_exclusive"]
+    shown["owner"] = row["owner__username"]
+    shown["position"] = places.get(row["id"])
+    shown["newest_run"] = runs.get(row["newest_run_id"])
+    return shown
+
+
+def newest_runs(run_ids: Collection[str]) -> dict[str, Row]:
+    if not run_ids:
+        return {}
+    gpus = gpus_of_runs(run_ids)
+    rows = Run.objects.filter(pk__in=run_ids).values(*NEWEST_RUN_COLUMNS)
+    return {row["id"]: {**row, "node": row.pop("node__name"), "gpus": gpus.get(row["id"], [])} for row in rows}
