@@ -5,9 +5,11 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.test import Client
 from django.utils import timezone
 
 from gpus.models import Gpu, Node
+from mlserver.accounts.models import ApiKey
 from mlserver.accounts.models import ApiKey
 from training.models import Event, Lease, Run, RunProcess, RunStatus, Series, Task
 
@@ -28,6 +30,17 @@ def make_key(user: User | None = None, *, scope: str = "submit", **fields: Any) 
     if fields:
         ApiKey.objects.filter(pk=row.pk).update(**fields)
     return key
+
+
+def make_key(user: User | None = None, *, scope: str = "submit", **fields: Any) -> str:
+    """A key of `user`, as it is sent; `scope` may not pass what the user has."""
+    user = user or make_user(is_admin=scope == "admin")
+    return ApiKey.objects.issue(user, "test", scope=scope, **fields)[1]
+
+
+def make_client(user: User | None = None, *, scope: str = "submit") -> Client:
+    """An HTTP client that sends a fresh key of `user`."""
+    return Client(headers={"Authorization": f"Bearer {make_key(user, scope=scope)}"})
 
 
 def make_node(name: str = "", *, is_sampled: bool = True, **fields: Any) -> Node:
