@@ -7,8 +7,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from mlserver.env import env_bool, env_choice, env_int, env_list, env_path, env_simulated_gpus, env_str
-from mlserver.hosts import own_host_names
 from mlserver.home import load_secret_key, prepare_home
+from mlserver.hosts import own_host_names
 
 VERSION = "0.1.0"
 BASE_DIR = Path(__file__).resolve().parent.parent
