@@ -1,0 +1,34 @@
+"""The heartbeat of the qcluster: a queued task touches a file, so its age says whether tasks are still executed.
+
+Two files: `asked` is touched when a beat was queued, `beat` when it was executed. A database that is away stops
+both, so it is not mistaken for a wedged qcluster.
+"""
+
+import logging
+
+from django.db.utils import Error as DatabaseAway
+from django_q.tasks import async_task
+
+from training import paths
+
+log = logging.getLogger(__name__)
+
+ASK_EVERY_S = 5
+STALE_AFTER_S = 15
+
+
+def enqueue_beat() -> bool:
+    """Queue one beat; False when the queue is away. The agent calls this every ASK_EVERY_S outside transactions."""
+    try:
+        async_task("mlserver.heartbeat.beat", q_options={"task_name": "beat"})
+    except (DatabaseAway, OSError) as error:
+        log.warning("no heartbeat was queued: %s", error)
+        return False
+    paths.qcluster_asked().touch()
+    return True
+
+
+def beat() -> str:
+    """Queue task."""
+    paths.qcluster_beat().touch()
+    return "beat"
