@@ -1,0 +1,56 @@
+"""What `serve` does to the home and the database before anything runs."""
+
+import sys
+from dataclasses import replace
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from gpus.inventory import register_node
+from mlserver.accounts.bootstrap import Credentials, ensure_first_admin, first_admin, refuse_missing_keys
+from mlserver.serving import Refused
+from training.models import Source, Task
+from training.queue.spec import TaskSpec
+from training.queue.submit import submit
+
+
+def prepare() -> Credentials | None:
+    """Credentials that were made now, if this is the first start. Leaves no database connection open.
+
+    Raises Refused when the database is missing, behind or away, or when nobody could come in.
+    """
+    try:
+        refuse_missing_migrations()
+        refuse_missing_keys()
+        made = ensure_first_admin()
+        register_node()
+        if settings.DEMO and not Task.objects.exists():
+            queue_demonstration()
+    except DatabaseError as error:
+        raise Refused(f"the database cannot be used: {str(error).splitlines()[0]}") from error
+    except ImproperlyConfigured as error:
+        raise Refused(str(error)) from error
+    finally:
+        connections.close_all()
+    return made
+
+
+def refuse_missing_migrations() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise Refused("the database is not up to date: run `python manage.py migrate` first (`make run` does)")
+
+
+def queue_demonstration() -> None:
+    """A real training of seconds at the lowest priority, so a first look finds something to look at."""
+    spec = TaskSpec.clean(
+        {
+            "name": "demonstration: digits",
+            "project": "examples",
+            "command": [sys.executable, str(settings.BASE_DIR / "examples" / "train_digits.py")],
+            "priority": -100,
+        }
+    )
+    submit(replace(spec, is_demo=True), owner=first_admin(), source=Source.DEMO)
