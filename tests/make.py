@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from gpus.models import Gpu, Node
 from mlserver.accounts.models import ApiKey
-from mlserver.accounts.models import ApiKey
 from training.models import Event, Lease, Run, RunProcess, RunStatus, Series, Task
 
 _numbers = count(1)
@@ -30,12 +29,6 @@ def make_key(user: User | None = None, *, scope: str = "submit", **fields: Any) 
     if fields:
         ApiKey.objects.filter(pk=row.pk).update(**fields)
     return key
-
-
-def make_key(user: User | None = None, *, scope: str = "submit", **fields: Any) -> str:
-    """A key of `user`, as it is sent; `scope` may not pass what the user has."""
-    user = user or make_user(is_admin=scope == "admin")
-    return ApiKey.objects.issue(user, "test", scope=scope, **fields)[1]
 
 
 def make_client(user: User | None = None, *, scope: str = "submit") -> Client:
@@ -68,9 +61,7 @@ def make_gpu(node: Node | None = None, **fields: Any) -> Gpu:
 
 def make_task(owner: User | None = None, **fields: Any) -> Task:
     """A waiting task that would run /bin/true once."""
-    return Task.objects.create(
-        owner=owner or make_user(), **{"command": ["/bin/true"], "name": "work", **fields}
-    )
+    return Task.objects.create(owner=owner or make_user(), **{"command": ["/bin/true"], "name": "work", **fields})
 
 
 def make_run(task: Task | None = None, *, status: str = RunStatus.RUNNING, **fields: Any) -> Run:
@@ -87,9 +78,7 @@ def make_run(task: Task | None = None, *, status: str = RunStatus.RUNNING, **fie
     if status != RunStatus.STARTING:
         fields.setdefault("started_at", now)
     if status in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.STOPPED):
-        exit_class, code = {"finished": ("ok", 0), "failed": ("error", 1), "stopped": ("stopped", None)}[
-            status
-        ]
+        exit_class, code = {"finished": ("ok", 0), "failed": ("error", 1), "stopped": ("stopped", None)}[status]
         fields = {"ended_at": now, "exit_class": exit_class, "exit_code": code, **fields}
     return Run.objects.create(task=task, status=status, **fields)
 
