@@ -194,7 +194,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "mlserver",
     "VERSION": VERSION,
-    "DESCRIPTION": "One training server: queue, tracking, models and datasets. Authorize with a key of `manage.py apikey create`.",
+    "DESCRIPTION": "One training server: queue, tracking, models and datasets. Keys: `manage.py apikey create`.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

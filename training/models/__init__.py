@@ -8,5 +8,6 @@ from training.models.series import Series
 from training.models.task import Source, Task, TaskStatus
 
 __all__ = [
-    "Event", "EventType", "ExitClass", "Lease", "Run", "RunProcess", "RunStatus", "Series", "Source", "Task", "TaskStatus",
+    "Event", "EventType", "ExitClass", "Lease", "Run", "RunProcess", "RunStatus", "Series", "Source", "Task",
+    "TaskStatus",
 ]  # fmt: skip

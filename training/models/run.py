@@ -140,8 +140,9 @@ class Run(models.Model):
 
     def mark_running(self, *, started_at: datetime) -> bool:
         """starting -> running: the command was executed."""
-        changes: dict[str, Any] = {"status": RunStatus.RUNNING, "started_at": started_at, "heartbeat_at": timezone.now()}
-        return self._move((RunStatus.STARTING,), "Started", "the command is running", **changes)
+        said = "the command is running"
+        changes: dict[str, Any] = {"started_at": started_at, "heartbeat_at": timezone.now()}
+        return self._move((RunStatus.STARTING,), "Started", said, status=RunStatus.RUNNING, **changes)
 
     def request_stop(self, why: str) -> bool:
         """starting or running -> ending; the supervisor is told by execution.stop."""

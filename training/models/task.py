@@ -195,15 +195,16 @@ class Task(models.Model):
 
     def end(self, status: str) -> bool:
         """active -> completed, failed or stopped."""
-        changes: dict[str, Any] = {"status": status, "ended_at": timezone.now(), "waiting_reason": "", "pending_runs": 0}
+        changes: dict[str, Any] = {"ended_at": timezone.now(), "waiting_reason": "", "pending_runs": 0}
         failed = status == TaskStatus.FAILED
-        return self._move(UNENDED, status.capitalize(), f"task {status}", is_warning=failed, **changes)
+        said = f"task {status}"
+        return self._move(UNENDED, status.capitalize(), said, is_warning=failed, status=status, **changes)
 
     def requeue(self) -> bool:
         """An ended task runs once more, with its retries renewed."""
         changes: dict[str, Any] = {
-            "status": TaskStatus.WAITING, "pending_runs": 1, "retries_used": 0, "stop_requested_at": None, "runs_failed": 0,
-            "ended_at": None, "queued_at": timezone.now(), "not_before": None, "waiting_reason": "",
+            "status": TaskStatus.WAITING, "pending_runs": 1, "retries_used": 0, "stop_requested_at": None,
+            "runs_failed": 0, "ended_at": None, "queued_at": timezone.now(), "not_before": None, "waiting_reason": "",
         }  # fmt: skip
         return self._move(ENDED, "Requeued", "queued again by a user", **changes)
 
