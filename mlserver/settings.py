@@ -200,6 +200,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "OAS_VERSION": "3.1.0",
+    "ENUM_NAME_OVERRIDES": {
+        "TaskStatus": "training.models.TaskStatus",
+        "RunStatus": "training.models.RunStatus",
+        "ExitClass": "training.models.ExitClass",
+        "EventType": "training.models.EventType",
+        "Source": "training.models.Source",
+    },
 }
 
 LOGGING = {
