@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -96,6 +97,7 @@ class SwaggerPage(SpectacularSwaggerSplitView):
     open = True
     authentication_classes = ()
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response: Response = super().get(request, *args, **kwargs)
         response.headers["Content-Security-Policy"] = DOCS_POLICY
@@ -109,6 +111,7 @@ class RedocPage(SpectacularRedocView):
     authentication_classes = ()
     template_name = "redoc.html"
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response: Response = super().get(request, *args, **kwargs)
         response.headers["Content-Security-Policy"] = DOCS_POLICY

@@ -19,7 +19,7 @@ COLUMNS = (
     "status", "waiting_reason", "pending_runs", "retries_used", "runs_completed", "runs_failed", "created_at",
     "queued_at", "started_at", "ended_at", "stop_requested_at",
 )  # fmt: skip
-NEWEST_RUN_COLUMNS = ("id", "status", "exit_class", "exit_code", "node__name", "started_at", "ended_at")
+NEWEST_RUN_COLUMNS = ("id", "status", "exit_class", "exit_code", "started_at", "ended_at")
 
 
 @dataclass(frozen=True)
@@ -65,5 +65,9 @@ def newest_runs(run_ids: Collection[str]) -> dict[str, Row]:
     if not run_ids:
         return {}
     gpus = gpus_of_runs(run_ids)
-    rows = Run.objects.filter(pk__in=run_ids).values(*NEWEST_RUN_COLUMNS)
-    return {row["id"]: {**row, "node": row.pop("node__name"), "gpus": gpus.get(row["id"], [])} for row in rows}
+    rows = Run.objects.filter(pk__in=run_ids).values(*NEWEST_RUN_COLUMNS, "node__name")
+    return {row["id"]: _render_newest(row, gpus.get(row["id"], [])) for row in rows}
+
+
+def _render_newest(row: Row, gpus: list[Row]) -> Row:
+    return {**{name: row[name] for name in NEWEST_RUN_COLUMNS}, "node": row["node__name"], "gpus": gpus}
