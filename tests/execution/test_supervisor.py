@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.execution.supervised import Supervised, is_running
@@ -131,7 +132,7 @@ def test_it_ends_a_command_that_forks_wildly(tmp_path: Path) -> None:
     running.ended(within_s=60)
     assert not is_running(started["pid"])
     mark = b"MLSERVER_RUN_ID=20260101_000000_abcdef"
-    assert [pid for pid in os.listdir("/proc") if pid.isdigit() and mark in environ_of(int(pid))] == []
+    assert [pid for pid in psutil.pids() if mark in environ_of(pid)] == []
 
 
 def environ_of(pid: int) -> bytes:
