@@ -53,12 +53,12 @@ class GpuAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description="Switch on: work may be placed here")
     def enable(self, request: HttpRequest, queryset: QuerySet[Gpu]) -> None:
-        self.message_user(request, f"switched on: {switch(queryset, is_enabled=True)}")
+        self.message_user(request, f"Switched on: {switch(queryset, is_enabled=True)}")
 
     @admin.action(description="Switch off: nothing new is placed here")
     def disable(self, request: HttpRequest, queryset: QuerySet[Gpu]) -> None:
-        self.message_user(request, f"switched off: {switch(queryset, is_enabled=False)}")
+        self.message_user(request, f"Switched off: {switch(queryset, is_enabled=False)}")
 
     @admin.action(description="Release from quarantine")
     def release(self, request: HttpRequest, queryset: QuerySet[Gpu]) -> None:
-        self.message_user(request, f"released: {release_quarantines(queryset)}")
+        self.message_user(request, f"Released: {release_quarantines(queryset)}")

@@ -2,9 +2,11 @@
 
 from django.urls import path
 
+from gpus.api.native import GpuSet, NodeSet
 from mlserver.accounts.api import ApiKeyViewSet
 from training.api.native.events import EventSet
 from training.api.native.leases import LeaseSet
+from training.api.native.logs import RunLogs
 from training.api.native.processes import ProcessSet
 from training.api.native.runs import RunSet
 from training.api.native.tasks import TaskSet
@@ -25,6 +27,7 @@ urlpatterns = [
     path("api/v1/runs", RunSet.as_view({"get": "list", "post": "create"}), name="runs"),
     path("api/v1/runs/<str:pk>", RunSet.as_view({"get": "retrieve", "patch": "partial_update"}), name="run"),
     # N9
+    path("api/v1/runs/<str:pk>/logs", RunLogs.as_view(), name="run-logs"),
     # N13
     path("api/v1/processes", ProcessSet.as_view({"get": "list"})),
     path("api/v1/processes/<int:pk>", ProcessSet.as_view({"get": "retrieve"})),
@@ -32,6 +35,10 @@ urlpatterns = [
     path("api/v1/events/<int:pk>", EventSet.as_view({"get": "retrieve"})),
     path("api/v1/leases", LeaseSet.as_view({"get": "list"})),
     path("api/v1/leases/<int:pk>", LeaseSet.as_view({"get": "retrieve"})),
+    path("api/v1/nodes", NodeSet.as_view({"get": "list"})),
+    path("api/v1/nodes/<int:pk>", NodeSet.as_view({"get": "retrieve"})),
+    path("api/v1/gpus", GpuSet.as_view({"get": "list"})),
+    path("api/v1/gpus/<int:pk>", GpuSet.as_view({"get": "retrieve", "patch": "partial_update"})),
     # N14
     path("api/v1/api-keys", ApiKeyViewSet.as_view({"get": "list", "post": "create"}), name="api-keys"),
     path("api/v1/api-keys/<int:pk>", ApiKeyViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="api-key"),

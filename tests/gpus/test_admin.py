@@ -53,7 +53,7 @@ def test_it_switches_gpus_off_and_on_and_asks_for_a_pass(browser, django_capture
     gpu, off = make_gpu(), make_gpu(is_enabled=False)
     with django_capture_on_commit_callbacks() as passes:
         page = act(browser, "disable", gpu, off)
-    assert "switched off: 1" in page.content.decode() and len(passes) == 1
+    assert "Switched off: 1" in page.content.decode() and len(passes) == 1
     act(browser, "enable", gpu, off)
 
     assert list(Gpu.objects.values_list("is_enabled", flat=True)) == [True, True]
@@ -65,4 +65,4 @@ def test_it_releases_quarantines(browser):
     page = act(browser, "release", gpu, make_gpu())
     gpu.refresh_from_db()
 
-    assert "released: 1" in page.content.decode() and gpu.quarantined_at is None
+    assert "Released: 1" in page.content.decode() and gpu.quarantined_at is None
