@@ -1,4 +1,4 @@
-"""Poll with a deadline instead of sleeping."""
+"""Wait for something to become true, with a deadline instead of a sleep."""
 
 import time
 from collections.abc import Callable
@@ -6,11 +6,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LOOK_EVERY_S = 0.02
 
-def wait_for(look: Callable[[], T], *, within_s: float = 10, every_s: float = 0.01) -> T:
-    """The first truthy answer of `look`; fails the test with the last answer when none comes in time."""
-    deadline = time.monotonic() + within_s
-    while not (answer := look()):
-        assert time.monotonic() < deadline, f"nothing within {within_s} s, the last answer was {answer!r}"
-        time.sleep(every_s)
-    return answer
+
+def until(look: Callable[[], T], *, within_s: float = 10, what: str = "") -> T:
+    """The first true thing `look` returns; fails the test when there is none in time."""
+    give_up_at = time.monotonic() + within_s
+    while not (found := look()):
+        if time.monotonic() > give_up_at:
+            raise AssertionError(f"not within {within_s} s: {what or getattr(look, '__name__', look)}; last: {found!r}")
+        time.sleep(LOOK_EVERY_S)
+    return found

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import wait_for
+from tests.waiting import until
 from training.execution import supervisor
 
 ENTRY = struct.Struct("<QdIBxxx")
@@ -51,7 +51,7 @@ class Supervised:
         return json.loads(path.read_text()) if path.exists() else None
 
     def started(self) -> dict[str, Any]:
-        return wait_for(lambda: self.record("exec"))
+        return until(lambda: self.record("exec"))
 
     def ended(self, *, within_s: float = 20) -> dict[str, Any]:
         """The exit record, once the supervisor itself is gone."""

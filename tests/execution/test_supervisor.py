@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.execution.supervised import Supervised, is_running
-from tests.waiting import wait_for
+from tests.waiting import until
 
 pytestmark = pytest.mark.process
 
@@ -78,7 +78,7 @@ def test_it_gives_the_command_a_clean_process(tmp_path: Path) -> None:
 
 def test_it_stops_with_term_and_lets_the_command_end_by_itself(tmp_path: Path) -> None:
     running = Supervised(tmp_path, "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done").start()
-    wait_for(lambda: running.log.exists() and "ready" in running.log.read_text())
+    until(lambda: running.log.exists() and "ready" in running.log.read_text())
     running.stop()
     record = running.ended()
     assert (record["stop_reason"], record["was_killed"], record["exit_code"]) == ("stopped", False, 0)
@@ -87,7 +87,7 @@ def test_it_stops_with_term_and_lets_the_command_end_by_itself(tmp_path: Path) -
 
 def test_it_kills_a_command_that_ignores_term_after_its_grace(tmp_path: Path) -> None:
     running = Supervised(tmp_path, "trap '' TERM; echo ready; while :; do sleep 0.05; done").start()
-    wait_for(lambda: running.log.exists() and "ready" in running.log.read_text())
+    until(lambda: running.log.exists() and "ready" in running.log.read_text())
     running.stop(grace_s=0.3)
     record = running.ended()
     assert record["was_killed"] is True
@@ -115,7 +115,7 @@ def test_it_ends_daemons_that_left_their_session(tmp_path: Path, ends_first: boo
     pid_file = tmp_path / "daemon.pid"
     command = ["python3", "-c", DOUBLE_FORK, str(pid_file), "0" if ends_first else "600"]
     running = Supervised(tmp_path, command, grace_s=0.5).start()
-    wait_for(lambda: running.log.exists() and "daemon started" in running.log.read_text())
+    until(lambda: running.log.exists() and "daemon started" in running.log.read_text())
     daemon = int(pid_file.read_text())
     if not ends_first:
         running.stop(grace_s=0.5)
