@@ -1,5 +1,6 @@
 """Typed readers of environment variables; a bad value is refused with its name, the value and the rule."""
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -18,6 +19,17 @@ def env_list(name: str, default: tuple[str, ...] = ()) -> list[str]:
     if name not in os.environ:
         return list(default)
     return [word.strip() for word in os.environ[name].split(",") if word.strip()]
+
+
+def env_networks(name: str) -> list[str]:
+    """Comma separated IP addresses or networks, as they were written."""
+    words = env_list(name)
+    for word in words:
+        try:
+            ipaddress.ip_network(word)
+        except ValueError as error:
+            raise refused(name, word, f"an IP address or network such as 10.0.0.0/8; {error}") from error
+    return words
 
 
 def env_int(name: str, default: int, *, at_least: int = 0, at_most: int = 2**31 - 1) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from mlserver.env import env_bool, env_choice, env_int, env_list, env_path, env_simulated_gpus, env_str
+from mlserver.env import env_bool, env_choice, env_int, env_list, env_networks, env_path, env_simulated_gpus, env_str
 from mlserver.home import load_secret_key, prepare_home
 from mlserver.hosts import own_host_names
 
@@ -29,7 +29,7 @@ LOG_LEVEL = env_choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"
 WEB_THREADS = env_int("MLSERVER_WEB_THREADS", 8, at_least=1, at_most=64)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS") or own_host_names()
 ALLOWED_ORIGINS = env_list("ALLOWED_ORIGINS")
-TRUSTED_PROXIES = env_list("TRUSTED_PROXIES")
+TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
 TRUST_LOOPBACK = env_list("MLSERVER_TRUST_LOOPBACK")
 if not set(TRUST_LOOPBACK) <= {"flowline", "runicorn"}:
     raise ImproperlyConfigured(
