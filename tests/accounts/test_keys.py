@@ -63,9 +63,7 @@ def test_returns_401_when_a_wrong_key_comes_with_a_good_session(client: Client) 
     assert client.get(WHO, headers={"X-API-Key": "wrong"}).status_code == 401
 
 
-def test_it_logs_a_hash_of_a_wrong_key_and_never_the_key(
-    client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_logs_a_hash_of_a_wrong_key_and_never_the_key(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     client.get(WHO, headers={"X-API-Key": "hunter2-hunter2"})
     assert hashlib.sha256(b"hunter2-hunter2").hexdigest()[:16] in caplog.text
@@ -81,9 +79,7 @@ def test_it_stores_no_key_but_its_digest() -> None:
     assert key.startswith(row.prefix) and len(row.prefix) == 10
 
 
-def test_it_costs_one_query_and_writes_the_use_once_in_five_minutes(
-    client: Client, django_assert_num_queries
-) -> None:
+def test_it_costs_one_query_and_writes_the_use_once_in_five_minutes(client: Client, django_assert_num_queries) -> None:
     headers = {"X-API-Key": make_key()}
     client.get(WHO, headers=headers)
     used_at = ApiKey.objects.get().last_used_at

@@ -20,7 +20,9 @@ from training.models import Task
 
 class WhoAmI(APIView):
     def get(self, request: Request) -> Response:
-        return Response({"user": request.user.username, "scope": scope_of(request), "address": request.META["REMOTE_ADDR"]})
+        return Response(
+            {"user": request.user.username, "scope": scope_of(request), "address": request.META["REMOTE_ADDR"]}
+        )
 
     def post(self, request: Request) -> Response:
         return Response({"user": request.user.username, "got": request.data})
