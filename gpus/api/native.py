@@ -73,13 +73,13 @@ class GpuSwitch(s.Serializer[Row]):
     enabled = s.BooleanField()
 
 
-class NodeFilters(filters.FilterSet):
+class NodeFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter has no types
     name = filters.CharFilter()
     pool = filters.CharFilter()
     enabled = Flag("is_enabled")
 
 
-class GpuFilters(filters.FilterSet):
+class GpuFilters(filters.FilterSet):  # type: ignore[misc]
     node = filters.CharFilter("node__name", label="name of its node")
     enabled = Flag("is_enabled")
     present = Flag("is_present")
@@ -91,6 +91,8 @@ class GpuFilters(filters.FilterSet):
     retrieve=extend_schema(tags=["nodes"], summary="One node", responses=NodeAnswer),
 )
 class NodeSet(ReadSet):
+    """Machines that run work, and whether their agents report."""
+
     noun = "node"
     queryset = Node.objects.annotate(present_gpus=Count("gpus", filter=Q(gpus__is_present=True)))
     serializer_class = NodeAnswer
@@ -107,6 +109,8 @@ class NodeSet(ReadSet):
     retrieve=extend_schema(tags=["gpus"], summary="One GPU", responses=GpuAnswer),
 )
 class GpuSet(ReadSet):
+    """Devices with what the driver last said of them, and why one takes no work."""
+
     noun = "GPU"
     queryset = Gpu.objects.select_related("node")
     serializer_class = GpuAnswer
