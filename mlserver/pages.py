@@ -62,7 +62,9 @@ def index(request: HttpRequest) -> HttpResponse:
     if "text/html" not in request.headers.get("Accept", ""):
         return json_response(DESCRIPTION, headers={"Vary": "Accept, Cookie"})
     page = render(request, "status.html", _status() if isinstance(request.user, User) else {})
-    page.headers |= {"Content-Security-Policy": PAGE_POLICY, "Vary": "Accept, Cookie", "Cache-Control": "no-store"}
+    page["Content-Security-Policy"] = PAGE_POLICY
+    page["Vary"] = "Accept, Cookie"
+    page["Cache-Control"] = "no-store"
     return page
 
 

@@ -1,5 +1,8 @@
 """The schema of all doors and the two pages that show it. Nothing is loaded from elsewhere."""
 
+# mypy: disable-error-code="no-untyped-call"
+# drf-spectacular annotates types but not all of its functions.
+
 from functools import cache
 from typing import Any
 
@@ -28,7 +31,7 @@ class KeyScheme(OpenApiAuthenticationExtension):
     """A key in either header."""
 
     target_class = "mlserver.accounts.authentication.KeyAuthentication"
-    name = ["Bearer", "X-API-Key"]
+    name: list[str] = ["Bearer", "X-API-Key"]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
         return [{name: []} for name in self.name]
@@ -55,7 +58,7 @@ class LoopbackScheme(OpenApiAuthenticationExtension):
     """Peers that MLSERVER_TRUST_LOOPBACK lets in send nothing."""
 
     target_class = "mlserver.accounts.authentication.TrustedLoopbackAuthentication"
-    name = "Loopback"
+    name: list[str] = []
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
         return []

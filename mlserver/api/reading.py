@@ -1,7 +1,8 @@
 """Lists and details read as dictionaries: no model instance is made for a row that is only shown."""
 
-from typing import Any
+from typing import Any, cast
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -33,6 +34,16 @@ class ReadSet(GenericViewSet[Any]):
 
     def retrieve(self, request: Request, pk: int | str) -> Response:
         return Response(self.read(pk))
+
+    @property
+    def caller(self) -> User:
+        """Permissions have let only users in."""
+        return cast(User, self.request.user)
+
+    @property
+    def body(self) -> Row:
+        """The parser takes nothing but objects."""
+        return cast(Row, self.request.data)
 
     def read(self, pk: int | str) -> Row:
         """The rendered object; raises NotFound."""

@@ -12,6 +12,8 @@ COLUMNS = ("id", "type", "reason", "message", "count", "created_at", "last_at")
 
 @extend_schema_view(list=extend_schema(tags=["events"]), retrieve=extend_schema(tags=["events"]))
 class EventSet(ReadSet):
+    """What happened to tasks, runs and nodes; newest first."""
+
     noun = "event"
     queryset = Event.objects.visible().values(*COLUMNS, "task_id", "run_id", "node__name")
     serializer_class = EventAnswer

@@ -12,6 +12,8 @@ COLUMNS = ("id", "memory_mib", "created_at", "released_at")
 
 @extend_schema_view(list=extend_schema(tags=["leases"]), retrieve=extend_schema(tags=["leases"]))
 class LeaseSet(ReadSet):
+    """A run holds a GPU, or part of its memory."""
+
     noun = "lease"
     queryset = Lease.objects.values(
         *COLUMNS, "is_exclusive", "run_id", "run__task_id", "gpu_id", "gpu__index", "gpu__uuid", "gpu__node__name"

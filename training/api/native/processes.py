@@ -14,6 +14,8 @@ COLUMNS = (
 
 @extend_schema_view(list=extend_schema(tags=["processes"]), retrieve=extend_schema(tags=["processes"]))
 class ProcessSet(ReadSet):
+    """One process of a run, rank 0 first."""
+
     noun = "process"
     queryset = RunProcess.objects.filter(run__deleted_at=None).values(
         *COLUMNS, "run_id", "run__task_id", "run__node__name"

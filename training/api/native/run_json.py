@@ -21,7 +21,9 @@ SERIES_COLUMNS = ("count", "first", "last", "min", "max", "latest_step")
 
 def run_rows() -> "QuerySet[Run, Row]":
     """What `render_runs` needs of each run, in one query."""
-    return Run.objects.visible().values(*COLUMNS, "task_id", "dir_name", "owner__username", "node__name")
+    runs: QuerySet[Run] = Run.objects.visible()
+    rows: QuerySet[Run, Row] = runs.values(*COLUMNS, "task_id", "dir_name", "owner__username", "node__name")
+    return rows
 
 
 def render_runs(rows: list[Row]) -> list[Row]:

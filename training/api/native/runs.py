@@ -18,6 +18,8 @@ from training.records import annotate_run, begin_sdk_run
 
 @extend_schema_view(list=extend_schema(tags=["runs"]), retrieve=extend_schema(tags=["runs"]))
 class RunSet(ReadSet):
+    """One execution of a task, or one made by the SDK outside the queue."""
+
     noun = "run"
     queryset = run_rows()
     serializer_class = RunAnswer
@@ -31,7 +33,7 @@ class RunSet(ReadSet):
     @extend_schema(tags=["runs"], request=SdkRun, responses={201: SdkRunAnswer})
     @idempotent
     def create(self, request: Request) -> Response:
-        run = begin_sdk_run(request.data, owner=request.user)
+        run = begin_sdk_run(self.body, owner=self.caller)
         body = {**self.read(run.pk), "next_seq": run.next_seq}
         return Response(body, status=201, headers={"Location": reverse("run", args=[run.pk])})
 
@@ -41,5 +43,5 @@ class RunSet(ReadSet):
         if run is None:
             raise NotFound(f"run {pk} does not exist")
         require_owner(request, run)
-        annotate_run(run, request.data)
+        annotate_run(run, self.body)
         return Response(self.read(pk))

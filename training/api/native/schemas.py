@@ -35,9 +35,7 @@ class TaskChange(Resources):
 
 
 class TaskSubmission(TaskChange):
-    command = s.JSONField(
-        initial=["/bin/echo", "hello"], help_text="array: program and arguments; string: for /bin/sh -c"
-    )
+    command = s.JSONField(help_text="array: program and arguments; string: for /bin/sh -c")
     project = s.CharField(max_length=100, default=EXAMPLE.project)
     cwd = s.CharField(max_length=4096, default="", allow_blank=True, help_text="absolute; default: the run directory")
     env = s.DictField(child=s.CharField(), default=dict)
@@ -67,7 +65,7 @@ class TaskAnswer(s.Serializer[dict[str, object]]):
     name = s.CharField()
     project = s.CharField()
     owner = s.CharField(help_text="user name")
-    source = s.ChoiceField(Source.choices, help_text="the door it came in by")
+    source = s.ChoiceField(Source.choices, help_text="the door it came in by")  # type: ignore[assignment]
     tags = s.ListField(child=s.CharField())
     command = s.JSONField(help_text="an array or a string")
     cwd = s.CharField()
@@ -139,7 +137,7 @@ class RunAnswer(s.Serializer[dict[str, object]]):
     project = s.CharField()
     name = s.CharField()
     owner = s.CharField(help_text="user name")
-    source = s.ChoiceField(Source.choices)
+    source = s.ChoiceField(Source.choices)  # type: ignore[assignment]
     status = s.ChoiceField(RunStatus.choices)
     exit_class = s.ChoiceField(ExitClass.choices, allow_blank=True)
     exit_code = s.IntegerField(allow_null=True)

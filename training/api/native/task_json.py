@@ -39,8 +39,11 @@ class Viewer:
 
 def task_rows() -> "QuerySet[Task, Row]":
     """What `render_tasks` needs of each task, in one query."""
-    tasks = Task.objects.visible().with_newest_run()
-    return tasks.values(*COLUMNS, "is_exclusive", "owner_id", "owner__username", "newest_run_id")
+    tasks: QuerySet[Task] = Task.objects.visible().with_newest_run()
+    rows: QuerySet[Task, Row] = tasks.values(
+        *COLUMNS, "is_exclusive", "owner_id", "owner__username", "newest_run_id"
+    )
+    return rows
 
 
 def render_tasks(rows: list[Row], viewer: Viewer) -> list[Row]:

@@ -25,6 +25,8 @@ DRY_RUN = OpenApiParameter("dry_run", bool, description="answer where and when i
 
 @extend_schema_view(list=extend_schema(tags=["tasks"]), retrieve=extend_schema(tags=["tasks"]))
 class TaskSet(ReadSet):
+    """What somebody asked to run. Changing one takes its owner or an administrator."""
+
     noun = "task"
     queryset = task_rows()
     serializer_class = TaskAnswer
@@ -39,15 +41,15 @@ class TaskSet(ReadSet):
     )
     @idempotent
     def create(self, request: Request) -> Response:
-        spec = TaskSpec.clean(request.data)
+        spec = TaskSpec.clean(self.body)
         if query_flag(request.query_params, "dry_run"):
             return Response(dry_run(spec))
-        task = submit(spec, owner=request.user, source=Source.NATIVE)
+        task = submit(spec, owner=self.caller, source=Source.NATIVE)
         return Response(self.read(task.pk), status=201, headers={"Location": reverse("task", args=[task.pk])})
 
     @extend_schema(tags=["tasks"], request=TaskChange, responses=TaskAnswer)
     def partial_update(self, request: Request, pk: int) -> Response:
-        control.change_task(self.own(pk), request.data)
+        control.change_task(self.own(pk), self.body)
         return Response(self.read(pk))
 
     @extend_schema(tags=["tasks"], responses={204: OpenApiResponse(description="its runs and logs stay")})
