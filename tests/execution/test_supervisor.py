@@ -201,6 +201,17 @@ def test_it_is_small(tmp_path: Path) -> None:
     assert rss_kib <= 12 * 1024
 
 
+def test_it_lets_the_kernel_end_a_command_that_outgrows_its_memory(tmp_path: Path) -> None:
+    if not os.access("/sys/fs/cgroup/memory", os.W_OK) and os.geteuid() != 0:
+        pytest.skip("a control group with a memory limit needs root")
+    hog = "x = []\nwhile True: x.append(bytearray(2**20))"
+    record = run(tmp_path, ["python3", "-c", hog], memory_mib=100).record("exit")
+    assert record is not None
+    assert record["exit_signal"] == signal.SIGKILL
+    assert record["oom_kills"] >= 1
+    assert record["max_rss_kib"] <= 110 * 1024
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path):  # type: ignore[no-untyped-def]
     """A file system of 1 MiB; needs the right to mount."""

@@ -73,6 +73,8 @@ def give_up(run: Run, error: OSError) -> str:
 def start_supervisor(run: Run, task: Task, process: RunProcess) -> None:
     """Raises OSError when directories or the supervisor's process cannot be made."""
     control = Control(run.pk, process.rank)
+    if control.supervisor() is not None:
+        return  # an earlier launch came this far before it was lost
     control.create()
     directory = make_run_dir(run)
     control.write("spec", supervisor_spec(run, task, process.rank, directory))
@@ -130,6 +132,7 @@ def supervisor_spec(run: Run, task: Task, rank: int, directory: Path) -> dict[st
         "env": job_environment(run, task, directory),
         "log_path": str(directory / paths.log_name(rank)),
         "log_limit_bytes": settings.LOG_LIMIT_BYTES,
+        "memory_mib": task.memory_mib,
         "time_limit_s": task.time_limit_s,
         "grace_s": task.grace_s,
         "fifo": str(paths.agent_fifo()),

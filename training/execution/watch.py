@@ -82,9 +82,9 @@ class Watch:
 
     def supervisor_lost(self, control: Control, supervisor: ProcessIdentity) -> None:
         """Gone without an exit record: end what is left of the run and write the record in its name."""
-        if control.read("supervisor") is None and supervisor.is_of_this_boot() and control.read("spec") is not None:
-            said = control.supervisor_said() or "it left no message"
-            record = exit_record(ExitClass.LAUNCH_FAILED, f"the supervisor ended before it started the command: {said}")
+        said = control.supervisor_said()
+        if supervisor.is_of_this_boot() and control.read("exec") is None and said:
+            record = exit_record(ExitClass.LAUNCH_FAILED, f"the supervisor could not start the command: {said}")
         elif not supervisor.is_of_this_boot():
             record = exit_record(ExitClass.NODE_LOST, "the machine was restarted while it ran")
         else:

@@ -22,6 +22,7 @@ from select import POLLIN, poll
 
 from training.execution.supervision import tree
 from training.execution.supervision.capture import READ_BYTES, STDERR, STDOUT, Capture
+from training.execution.supervision.confine import Confinement
 from training.execution.supervision.records import (
     claim_record,
     identity,
@@ -70,7 +71,7 @@ class Supervisor:
         self.cpu_s = 0.0
         self.max_rss_kib = 0
         self.started_at = time.time()
-        self.oom_kills_before = tree.oom_kills()
+        self.confinement = Confinement(spec["run_id"], spec["rank"], spec["memory_mib"])
         self.capture = Capture(spec["log_path"], f"{control}/logs.idx", spec["log_limit_bytes"])
         self.pipes: dict[int, int] = {}
         self.poll = poll()
@@ -118,7 +119,7 @@ class Supervisor:
         self.started_at = time.time()
         self.pid = os.fork()
         if self.pid == 0:
-            become_command(self.spec, out_write, err_write, failure_write)
+            become_command(self.spec, self.confinement, out_write, err_write, failure_write)
         for end in (out_write, err_write, failure_write):
             os.close(end)
         failure = os.read(failure_read, 4096)
@@ -223,10 +224,11 @@ class Supervisor:
             "pid": self.pid or None,
             "cpu_s": round(self.cpu_s, 3),
             "max_rss_kib": self.max_rss_kib,
-            "oom_kills": (tree.oom_kills() or 0) - (self.oom_kills_before or 0),
+            "oom_kills": self.confinement.new_kills(),
             "leftovers": self.leftovers,
             **self.capture.facts(),
         }
+        self.confinement.remove()
         while os.path.isdir(self.control):
             try:
                 write_reserved(f"{self.control}/exit.reserve", f"{self.control}/exit.json", record)
@@ -236,10 +238,11 @@ class Supervisor:
                 return
 
 
-def become_command(spec: dict[str, Any], out: int, err: int, failure: int) -> NoReturn:
+def become_command(spec: dict[str, Any], confinement: Confinement, out: int, err: int, failure: int) -> NoReturn:
     """In the forked child: never returns; a failure goes through the pipe as text."""
     try:
         os.setsid()
+        confinement.enter()
         prefer_as_victim()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)

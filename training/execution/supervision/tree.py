@@ -81,31 +81,3 @@ def kill_all(root: int) -> int:
     for pid, start_ticks in frozen:
         send(pid, start_ticks, SIGKILL)
     return len(frozen)
-
-
-def oom_kills() -> int | None:
-    """How often the kernel killed for memory in this process' control group; None when it does not say."""
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
-            groups = [line.strip().split(":", 2) for line in file]
-    except OSError:
-        return None
-    for _, controllers, path in groups:
-        if controllers == "memory":  # version 1
-            return counter(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
-        if controllers == "" and (count := counter(f"/sys/fs/cgroup{path}/memory.events")) is not None:
-            return count
-    return None
-
-
-def counter(path: str) -> int | None:
-    """The number after `oom_kill` in a file of `name number` lines."""
-    try:
-        with open(path, encoding="ascii") as file:
-            for line in file:
-                name, _, number = line.partition(" ")
-                if name == "oom_kill":
-                    return int(number)
-    except OSError:
-        return None
-    return None
