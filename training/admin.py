@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from mlserver.errors import ServerError
 from training.models import Event, Lease, Run, RunProcess, Series, Task
@@ -48,24 +50,28 @@ class RecordInline(admin.TabularInline):  # type: ignore[type-arg]  # not generi
         return False
 
 
-class RunsOfTask(RecordInline):
-    model = Run
-    fields = ("id", "status", "exit_class", "exit_code", "node", "attempt", "started_at", "ended_at")
-
-
 class ProcessesOfRun(RecordInline):
     model = RunProcess
-    fields = ("rank", "pid", "started_at", "ended_at", "exit_code", "exit_signal", "max_rss_mib", "cpu_s")
+    fields = readonly_fields = (
+        "rank",
+        "pid",
+        "started_at",
+        "ended_at",
+        "exit_code",
+        "exit_signal",
+        "max_rss_mib",
+        "cpu_s",
+    )
 
 
 class LeasesOfRun(RecordInline):
     model = Lease
-    fields = ("gpu", "memory_mib", "is_exclusive", "created_at", "released_at")
+    fields = readonly_fields = ("gpu", "memory_mib", "is_exclusive", "created_at", "released_at")
 
 
 class SeriesOfRun(RecordInline):
     model = Series
-    fields = ("name", "count", "first", "last", "min", "max", "latest_step")
+    fields = readonly_fields = ("name", "count", "first", "last", "min", "max", "latest_step")
 
 
 @admin.register(Task)
@@ -80,8 +86,16 @@ class TaskAdmin(RecordAdmin):
     search_fields = ("=id", "name", "project", "owner__username")
     date_hierarchy = "created_at"
     editable = ("name", "tags", "priority", "pool", "queue")
-    inlines = (RunsOfTask,)
     actions = ("stop", "hold", "release", "retry", "delete_softly")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
+        return ["all_runs", *super().get_readonly_fields(request, obj)]
+
+    @admin.display(description="runs")
+    def all_runs(self, task: Task) -> str:
+        """A link: a task may have thousands of runs."""
+        url = reverse("admin:training_run_changelist", query={"task__id__exact": task.pk})
+        return format_html('<a href="{}">{} runs</a>', url, task.runs.count())
 
     def get_exclude(self, request: HttpRequest, obj: Task | None = None) -> list[str]:
         """Values of the environment may be secrets: the owner's and administrators' to see."""

@@ -1,0 +1,173 @@
+"""Every page of the Django admin that has rows to show."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+from django_q.signing import SignedPackage
+
+from mlserver.accounts.models import IdempotentAnswer
+from tests.make import (
+    make_event,
+    make_gpu,
+    make_key,
+    make_lease,
+    make_node,
+    make_process,
+    make_run,
+    make_series,
+    make_task,
+    make_user,
+)
+from training.models import Run, Task, TaskStatus
+
+pytestmark = pytest.mark.django_db
+
+OURS = ("auth", "accounts", "gpus", "training", "django_q")
+MODELS = sorted(
+    (model for model in admin.site._registry if model._meta.app_label in OURS), key=lambda it: it._meta.label
+)
+
+
+@pytest.fixture
+def browser(client: Client) -> Client:
+    client.force_login(make_user("root", is_admin=True))
+    return client
+
+
+@pytest.fixture
+def one_of_each() -> None:
+    run = make_run()
+    make_key(run.owner)
+    run.owner.groups.create(name="readers")
+    for make in (make_process, make_lease):
+        make(run)
+    make_series(run)
+    make_event(run.task, run=run)
+    IdempotentAnswer.objects.create(user=run.owner, path="/api/v1/tasks", key="a", request_digest="b")
+    task = {"id": "a" * 32, "name": "launch", "func": "training.queue.tasks.launch", "args": (run.pk,), "kwargs": {}}
+    OrmQ.objects.create(key="mlserver", payload=SignedPackage.dumps(task), lock=timezone.now())
+    Schedule.objects.create(func="mlserver.heartbeat.beat")
+    done = {"func": "mlserver.heartbeat.beat", "started": timezone.now(), "stopped": timezone.now()}
+    for name, success in (("Success", True), ("Failure", False)):
+        model = next(it for it in MODELS if it.__name__ == name)
+        model.objects.create(id=name * 2, name=name, success=success, result="", **done)
+
+
+def url_of(model: type, page: str, *args: object) -> str:
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+    return reverse(name, args=[quote(it) for it in args])
+
+
+def test_it_registers_every_model_of_ours() -> None:
+    from django.apps import apps
+
+    ours = {model for label in ("accounts", "gpus", "training") for model in apps.get_app_config(label).get_models()}
+    assert ours <= set(MODELS)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda it: it._meta.label)
+def test_it_shows_the_list_and_the_form_of(model: type, browser: Client, one_of_each: None) -> None:
+    row = model.objects.first()
+    assert row is not None, f"one_of_each makes no {model._meta.label}"
+    listed = browser.get(url_of(model, "changelist"))
+    assert listed.status_code == 200
+    assert url_of(model, "change", row.pk) in listed.content.decode()
+    assert browser.get(url_of(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda it: it._meta.label)
+def test_it_searches_where_search_is_offered(model: type, browser: Client, one_of_each: None) -> None:
+    if not admin.site._registry[model].search_fields:
+        pytest.skip("offers no search")
+    found = browser.get(url_of(model, "changelist"), {"q": "nothing like this"})
+    assert found.status_code == 200
+    assert url_of(model, "change", model.objects.first().pk) not in found.content.decode()
+
+
+def act(browser: Client, action: str, *tasks: Task) -> str:
+    chosen = {"action": action, "_selected_action": [task.pk for task in tasks]}
+    return browser.post(url_of(Task, "changelist"), chosen, follow=True).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after"),
+    [
+        ("stop", TaskStatus.WAITING, TaskStatus.STOPPED),
+        ("hold", TaskStatus.WAITING, TaskStatus.HELD),
+        ("release", TaskStatus.HELD, TaskStatus.WAITING),
+        ("retry", TaskStatus.FAILED, TaskStatus.WAITING),
+    ],
+)
+def test_it_directs_the_chosen_tasks(action: str, before: str, after: str, browser: Client) -> None:
+    task = make_task(status=before)
+    assert "Done for 1 of 1 tasks" in act(browser, action, task)
+    task.refresh_from_db()
+    assert task.status == after
+
+
+def test_it_names_tasks_in_another_state_and_goes_on(browser: Client) -> None:
+    ended, waiting = make_task(status=TaskStatus.COMPLETED), make_task()
+    page = act(browser, "hold", ended, waiting)
+    assert f"Task {ended.pk} is completed" in page
+    assert "Done for 1 of 2 tasks" in page
+
+
+def test_it_hides_an_ended_task_but_keeps_its_runs(browser: Client) -> None:
+    run = make_run(make_task(status=TaskStatus.COMPLETED), status="finished")
+    act(browser, "delete_softly", run.task)
+    assert not Task.objects.visible().exists()
+    assert Run.objects.filter(pk=run.pk).exists()
+
+
+def test_it_never_changes_a_status_by_form(browser: Client) -> None:
+    task = make_task(name="before")
+    form = {"name": "after", "tags": "[]", "priority": 7, "pool": "default", "queue": "default", "status": "completed"}
+    assert browser.post(url_of(Task, "change", task.pk), form).status_code == 302
+    task.refresh_from_db()
+    assert (task.name, task.priority, task.status) == ("after", 7, TaskStatus.WAITING)
+
+
+def test_it_keeps_the_directory_of_a_run_that_is_renamed(browser: Client) -> None:
+    run = make_run(name="before")
+    directory = run.directory
+    form = {"name": "after", "tags": "[]", "notes": "looks good"}
+    for prefix in ("processes", "leases", "series"):
+        form |= {f"{prefix}-TOTAL_FORMS": 0, f"{prefix}-INITIAL_FORMS": 0}
+    assert browser.post(url_of(Run, "change", run.pk), form).status_code == 302
+    run.refresh_from_db()
+    assert (run.name, run.notes, run.directory) == ("after", "looks good", directory)
+
+
+@pytest.mark.parametrize("model", [Task, Run])
+def test_it_offers_no_deletion_for_good(model: type, browser: Client) -> None:
+    row = make_run() if model is Run else make_task()
+    assert browser.post(url_of(model, "delete", row.pk), {"post": "yes"}).status_code == 403
+    assert model.objects.filter(pk=row.pk).exists()
+
+
+def test_it_leads_from_a_task_to_its_runs(browser: Client) -> None:
+    run, other = make_run(), make_run()
+    page = browser.get(url_of(Task, "change", run.task_id)).content.decode()
+    link = url_of(Run, "changelist") + f"?task__id__exact={run.task_id}"
+    assert f'href="{link}"' in page
+    runs = browser.get(link).content.decode()
+    assert run.pk in runs
+    assert other.pk not in runs
+
+
+def test_it_sends_strangers_to_the_login(client: Client) -> None:
+    answer = client.get(url_of(Task, "changelist"))
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/admin/login/")
+
+
+def test_it_counts_no_query_per_task(browser: Client, django_assert_max_num_queries: object) -> None:
+    make_gpu(make_node())
+    for _ in range(5):
+        make_run()
+    with django_assert_max_num_queries(12):  # type: ignore[operator]
+        browser.get(url_of(Task, "changelist"))
