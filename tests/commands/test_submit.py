@@ -1,0 +1,136 @@
+"""manage.py submit."""
+
+import os
+import threading
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from tests.logs import WrittenLog
+from tests.make import make_node
+from training.models import Run, Task
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, settings: Any) -> None:
+    settings.MLSERVER_HOME = tmp_path
+
+
+def submit(*words: str) -> str:
+    out = StringIO()
+    call_command("submit", *words, stdout=out)
+    return out.getvalue()
+
+
+def test_it_submits_everything_behind_the_dashes() -> None:
+    out = submit("--name", "first", "--", "python", "train.py", "--lr", "0.1", "--", "--name", "x")
+
+    task = Task.objects.get()
+    assert task.command == ["python", "train.py", "--lr", "0.1", "--", "--name", "x"]
+    assert (task.name, task.source, task.owner.is_superuser) == ("first", "command_line", True)
+    assert out == f"task {task.pk} waiting: {task.waiting_reason}\n"
+
+
+def test_it_says_where_a_placed_task_runs() -> None:
+    make_node()
+    out = submit("--", "/bin/true")
+    assert out == f"task {Task.objects.get().pk} active, run {Run.objects.get().pk}\n"
+
+
+def test_it_passes_every_option_on() -> None:
+    submit(
+        "--project", "digits", "--gpus", "2", "--gpu-memory-mib", "4000", "--cpus", "3", "--priority", "-5",
+        "--repeat", "4", "--max-retries", "1", "--time-limit-s", "1.5", "--cwd", "/tmp", "--tag", "a", "--tag", "b",
+        "--hold", "--", "x",
+    )  # fmt: skip
+    task = Task.objects.get()
+    assert (task.project, task.gpus, task.gpu_memory_mib, task.is_exclusive) == ("digits", 2, 4000, False)
+    assert (task.cpus, task.priority, task.repeat, task.max_retries) == (3, -5, 4, 1)
+    assert (task.time_limit_s, task.cwd, task.tags, task.status) == (1.5, "/tmp", ["a", "b"], "held")
+
+
+def test_it_runs_where_it_was_submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    submit("--", "x")
+    submit("--cwd", "..", "--", "x")
+    relative, here = Task.objects.all()
+    assert here.cwd == str(tmp_path / "work")
+    assert Path(relative.cwd).resolve() == tmp_path
+
+
+def test_it_finds_programs_as_the_shell_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIRTUAL_ENV", "/venv")
+    monkeypatch.setenv("SECRET", "not for jobs")
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    submit("--env", "LR=0.1", "--env", "EQUATION=a=b", "--env", "VIRTUAL_ENV=/other", "--", "x")
+    assert Task.objects.get().env == {
+        "PATH": os.environ["PATH"], "VIRTUAL_ENV": "/other", "LR": "0.1", "EQUATION": "a=b",
+    }  # fmt: skip
+
+
+def test_it_takes_one_string_for_the_shell() -> None:
+    submit("--shell", "--", "echo one | cat")
+    assert Task.objects.get().command == "echo one | cat"
+
+
+def test_it_only_says_what_would_happen_in_a_dry_run() -> None:
+    assert submit("--dry-run", "--", "x").startswith("would wait: ")
+    node = make_node()
+    assert submit("--dry-run", "--", "x") == f"would start now on {node.name}\n"
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--gpus", "many", "--", "x"], "gpus: 'many' is not a whole number"),
+        (["--gpus", "1.5", "--", "x"], "gpus: 1.5 is not a whole number"),
+        (["--priority", "101", "--", "x"], "priority: 101 is not"),
+        (["--project", "../x", "--", "x"], "project: '../x' is not a name"),
+        (["--time-limit-s", "nan", "--", "x"], "time_limit_s: nan is not"),
+        (["--env", "LR", "--", "x"], "env: 'LR' is not NAME=VALUE"),
+        (["--env", "MLSERVER_X=1", "--", "x"], "env: 'MLSERVER_X' is reserved"),
+        (["--shell", "--", "echo", "x"], "command: --shell takes one quoted string, not 2 words"),
+        ([], "command: [] is not a command"),
+    ],
+)
+def test_it_refuses_a_bad_value_in_one_line(words: list[str], line: str) -> None:
+    with pytest.raises(CommandError) as refusal:
+        submit(*words)
+    assert str(refusal.value).startswith(line)
+    assert "\n" not in str(refusal.value)
+    assert refusal.value.returncode == 1
+    assert not Task.objects.exists()
+
+
+def test_it_names_every_refused_field() -> None:
+    with pytest.raises(CommandError) as refusal:
+        submit("--gpus", "-1", "--cpus", "x", "--priority", "1000", "--", "x")
+    assert [line.split(":")[0] for line in str(refusal.value).split("\n")] == ["cpus", "gpus", "priority"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_follows_what_it_submitted() -> None:
+    make_node()
+    pause = threading.Event()
+
+    def work() -> None:
+        while not (run := Run.objects.first()):
+            pause.wait(0.01)
+        WrittenLog(run).write("hello\n").end()
+        run.finish("finished", "ok", "exit code 0")
+        run.task.end("completed")  # type: ignore[union-attr]
+        connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    out = submit("--follow", "--", "x")
+    worker.join()
+    assert out == f"task {Task.objects.get().pk} active, run {Run.objects.get().pk}\nhello\n"
