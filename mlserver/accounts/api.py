@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import django_filters
 from django.contrib.auth.models import User
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.request import Request
@@ -41,6 +42,14 @@ class NewApiKeySerializer(ApiKeySerializer):
         fields = [*ApiKeySerializer.Meta.fields, "key"]
 
 
+class ApiKeyFilter(django_filters.FilterSet):  # type: ignore[misc]  # the package has no types
+    user = django_filters.CharFilter(field_name="user__username", help_text="username")
+
+    class Meta:
+        model = ApiKey
+        fields = ("user", "scope")
+
+
 class ApiKeyViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[ApiKey]
 ):
@@ -51,7 +60,7 @@ class ApiKeyViewSet(
     pagination_class = KeysetPage
     ordering = "-id"
     ordering_fields = ("id", "name", "created_at", "last_used_at", "expires_at")
-    filterset_fields = {"user__username": ["exact"], "scope": ["exact"]}
+    filterset_class = ApiKeyFilter
     read_scope = required_scope = Scope.ADMIN.value
 
     def get_serializer_class(self) -> type[ApiKeySerializer]:

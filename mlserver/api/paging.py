@@ -188,7 +188,9 @@ class _Cursor:
             return None
         try:
             said, is_backward, value, pk = orjson.loads(base64.urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))
-            if said == order.said and pk is not None:
+            if pk is None or (value is None and not order.field.null):
+                raise ValueError("a row always has these")
+            if said == order.said:
                 return cls(bool(is_backward), order.field.to_python(value), order.pk_field.to_python(pk))
         except (ValueError, TypeError, binascii.Error, ValidationError) as error:
             raise Invalid.field("cursor", "it must be one that a list answered") from error

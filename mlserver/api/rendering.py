@@ -42,8 +42,9 @@ class OrjsonRenderer(BaseRenderer):
 
 
 def _plain(value: object) -> object:
+    """What orjson asks about a type it does not know; TypeError makes it name the type."""
     if isinstance(value, Promise):
         return str(value)
     if isinstance(value, set | frozenset):
         return sorted(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    raise TypeError
