@@ -54,13 +54,22 @@ class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         return claimed or None
 
     def _claim(self) -> list[tuple[int, str]]:
-        """Oldest first, each by compare-and-swap on its lock, so several clusters never share a row."""
-        free = self.get_connection().filter(key=self.list_key, lock__lt=timezone.now()).order_by("pk")
+        """Longest free first, each by compare-and-swap on its lock, so several clusters never share a row."""
+        free = self.get_connection().filter(key=self.list_key, lock__lt=timezone.now()).order_by("lock", "pk")
         return [
             (row, payload)
             for row, payload, lock in free.values_list("pk", "payload", "lock")[: Conf.BULK]
             if self.get_connection().filter(pk=row, lock=lock).update(lock=self.timeout(None))
         ]
+
+    def release_claims(self) -> int:
+        """Free the rows a dead qcluster had claimed, behind those that wait; otherwise they rest for `retry` seconds.
+
+        Only for a qcluster that starts, when no other of its name can be running.
+        """
+        now = timezone.now()
+        freed: int = self.get_connection().filter(key=self.list_key, lock__gt=now).update(lock=now)
+        return freed
 
     def _wait(self, timeout_s: float) -> None:
         try:

@@ -9,6 +9,7 @@ if "MLSERVER_HOME" not in os.environ:
     os.environ["MLSERVER_HOME"] = tempfile.mkdtemp(prefix="mlserver-test-")
     atexit.register(shutil.rmtree, os.environ["MLSERVER_HOME"], ignore_errors=True)
 os.environ.setdefault("MLSERVER_DEMO", "0")
+os.environ.setdefault("LOG_LEVEL", "warning")
 
 from mlserver.settings import *  # noqa: E402, F403
 from mlserver.settings import DATABASES, MLSERVER_HOME  # noqa: E402

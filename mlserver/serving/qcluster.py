@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import setproctitle
+from django.db import DatabaseError, connections
+from django_q.brokers import get_broker
 from django_q.cluster import Cluster
 
 from mlserver.heartbeat import STALE_AFTER_S
@@ -29,6 +31,7 @@ def run() -> None:
     django-q2 replaces a killed worker or monitor by itself, but the lock of the queue that the dead one was
     waiting on is never released, so the replacement waits for ever.
     """
+    release_claims()
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     ForkGuard(depth=2, on_fork=_in_fork)
     cluster = Cluster()
@@ -44,6 +47,17 @@ def run() -> None:
             kill(_still_there(members))
             log.warning("process %s of the qcluster died", dead)
             raise SystemExit(1)
+
+
+def release_claims() -> None:
+    """An earlier qcluster of this home is dead now; what it had claimed need not wait out its lock."""
+    try:
+        if freed := get_broker().release_claims():
+            log.warning("%s queued tasks of an earlier qcluster are delivered again", freed)
+    except DatabaseError as error:
+        log.warning("the queue cannot be read yet: %s", error)
+    finally:
+        connections.close_all()
 
 
 def _in_fork(depth: int) -> None:
