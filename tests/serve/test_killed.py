@@ -1,0 +1,101 @@
+"""SIGKILL of each process of a server: it comes back by itself, or the next start cleans up."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.serving import RunningServer, descendants, is_alive
+from tests.waiting import until
+from training.execution.identity import ProcessIdentity
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def server(server: RunningServer) -> RunningServer:
+    return server.start()
+
+
+def executes_tasks(server: RunningServer, *, within_s: float) -> None:
+    """A task that is queued from now on is executed and acknowledged."""
+    since = time.time()
+    beat = server.home / "qcluster.beat"
+    until(lambda: beat.stat().st_mtime > since, within_s=within_s, what="a beat")
+    with sqlite3.connect(server.home / "db.sqlite3") as database:
+        until(
+            lambda: database.execute("SELECT count(*) FROM django_q_ormq").fetchone() == (0,),
+            within_s=within_s, what="an empty queue",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["web", "agent", "qcluster", "sentinel", "worker", "monitor", "pusher"])
+def test_it_replaces_a_process_that_was_killed(server: RunningServer, role: str) -> None:
+    before = server.pids()
+
+    killed = server.kill9(role)
+
+    until(lambda: server.pids().get(role, [killed])[0] != killed, within_s=6, what=f"another {role}")
+    executes_tasks(server, within_s=12)
+    until(server.is_healthy)
+    kept = {"serve", "web", "agent"} - {role}
+    assert {other: server.pids()[other] for other in kept} == {other: before[other] for other in kept}
+
+
+def test_it_tells_in_an_event_what_it_restarted(server: RunningServer) -> None:
+    server.kill9("web")
+    with sqlite3.connect(server.home / "db.sqlite3") as database:
+        found = "SELECT type, message FROM training_event WHERE reason = 'Restarted'"
+        rows = until(lambda: database.execute(found).fetchall(), what="an event")
+    assert rows == [("Warning", "web ended by signal 9 and is started again")]
+
+
+def test_requests_wait_for_a_web_process_that_was_killed_instead_of_being_refused(server: RunningServer) -> None:
+    server.kill9("web")
+    assert server.api.get("/health").status_code == 200
+
+
+def test_it_restarts_a_qcluster_that_stands_still(server: RunningServer) -> None:
+    worker = server.pid("worker")
+    os.kill(worker, signal.SIGSTOP)
+    until(lambda: server.pids().get("worker", [worker])[0] != worker, within_s=40, what="another worker")
+    executes_tasks(server, within_s=12)
+    assert "the qcluster executes no tasks, ending it" in server.said()
+
+
+def test_nothing_survives_a_killed_serve_and_the_next_start_works(server: RunningServer) -> None:
+    everybody = descendants(server.process.pid)
+    assert len(everybody) >= 8
+
+    server.kill9("serve")
+
+    until(lambda: not [pid for pid in everybody if is_alive(pid)], within_s=3, what="children gone")
+    server.start()
+    executes_tasks(server, within_s=12)
+
+
+def test_the_next_start_ends_what_an_earlier_serve_left_by_identity(server: RunningServer) -> None:
+    server.stop()
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with subprocess.Popen(command) as left, subprocess.Popen(command) as stranger:
+        recycled = ProcessIdentity.of(stranger.pid).__dict__ | {"start_ticks": 1}
+        record = {"sentinel": ProcessIdentity.of(left.pid).__dict__, "worker": recycled}
+        (server.home / "qcluster.json").write_text(json.dumps(record))
+
+        server.start()
+
+        assert left.wait(timeout=5) == -signal.SIGKILL
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_an_unreadable_record_does_not_stop_the_next_start(server: RunningServer) -> None:
+    server.stop()
+    (server.home / "serve.json").write_text('{"web": [')
+    server.start()
+    assert "serve.json cannot be read" in server.said()

@@ -1,0 +1,106 @@
+"""What stops `serve` from starting: one clear line on standard error, exit status 1, nothing left running."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving import REPOSITORY, RunningServer, prepare_database
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def ready(server: RunningServer) -> RunningServer:
+    """A migrated home, nothing started."""
+    prepare_database(server.home, server.env)
+    return server
+
+
+def refusal_of(server: RunningServer, *arguments: str) -> str:
+    """The one line."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "serve", *arguments],
+        cwd=REPOSITORY, env=server.env, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("mlserver: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "eighty"], ["--port='eighty'", "from 1 to 65535"]),
+        (["--port", "70000"], ["--port='70000'", "from 1 to 65535"]),
+        (["--listen", "5000"], ["--listen='5000'", "HOST:PORT"]),
+        (["--listen", "localhost:x"], ["--listen='x'", "from 1 to 65535"]),
+        (["--host", "no.such.host.invalid"], ["cannot listen on no.such.host.invalid:"]),
+        (["--log-level", "loud"], ["--log-level='loud'", "debug, info, warning, error"]),
+        (["--tls-cert", "cert.pem"], ["--tls-cert and --tls-key", "both or none"]),
+        (["--tls-cert", "/nowhere.pem", "--tls-key", "/nowhere.pem"], ["--tls-cert=/nowhere.pem", "No such file"]),
+        (["--api-keys", " , "], ["API_KEYS is set but holds no key"]),
+    ],
+)
+def test_it_refuses_a_bad_option(ready: RunningServer, arguments: list[str], words: list[str]) -> None:
+    line = refusal_of(ready, *arguments)
+    assert [word for word in words if word not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("API_PORT", "0"), ("LOG_LEVEL", "loud"), ("MLSERVER_WEB_THREADS", "many"), ("DATABASE_URL", "nonsense://x")],
+)
+def test_it_refuses_a_bad_environment_value(ready: RunningServer, name: str, value: str) -> None:
+    ready.env[name] = value
+    assert name in refusal_of(ready)
+
+
+def test_it_refuses_production_without_any_key(ready: RunningServer) -> None:
+    del ready.env["API_KEYS"]
+    ready.env["MLSERVER_ENV"] = "production"
+    assert "no API key is configured" in refusal_of(ready)
+
+
+def test_it_refuses_a_database_that_was_not_migrated(server: RunningServer) -> None:
+    server.home.mkdir()
+    assert "the database is not up to date" in refusal_of(server)
+
+
+def test_it_refuses_a_home_that_cannot_be_one(server: RunningServer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    server.env["MLSERVER_HOME"] = str(tmp_path / "file")
+    assert f"MLSERVER_HOME={tmp_path / 'file'}" in refusal_of(server)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_it_refuses_a_home_that_it_may_not_write(server: RunningServer) -> None:
+    server.home.mkdir(mode=0o500)
+    assert "is not writable by this user" in refusal_of(server)
+
+
+@pytest.fixture
+def holder(ready: RunningServer) -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", ready.port)) as listening:
+        yield listening
+
+
+def test_it_refuses_a_port_that_is_taken_and_makes_no_credentials(ready: RunningServer, holder: socket.socket) -> None:
+    del ready.env["API_KEYS"]
+    line = refusal_of(ready)
+    assert line == f"mlserver: cannot listen on 127.0.0.1:{ready.port}: Address already in use"
+    assert not (ready.home / "credentials").exists()
+
+
+def test_it_refuses_a_second_serve_of_one_home_and_leaves_the_first_alone(server: RunningServer) -> None:
+    server.start()
+    before = server.pids()
+    line = refusal_of(server, "--port", "1")
+    assert f"another serve (pid {server.process.pid}) already runs on MLSERVER_HOME={server.home}" in line
+    assert server.pids() == before
+    assert server.is_healthy()
