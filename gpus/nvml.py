@@ -7,7 +7,7 @@ Reference of every call: https://docs.nvidia.com/deploy/nvml-api/
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import pynvml
@@ -106,7 +106,7 @@ class NvmlReader:
             clients = _ask(pynvml.nvmlDeviceGetMPSComputeRunningProcesses, handle)
         except GONE:
             return None
-        return None if compute is None else _merged([*compute, *(graphics or []), *(clients or [])])
+        return None if compute is None else _merged([*compute, *(clients or [])], graphics or [])
 
     def driver_version(self) -> str:
         return _text(_ask(pynvml.nvmlSystemGetDriverVersion) or "")
@@ -175,14 +175,15 @@ def _temperature_c(handle: Any) -> float | None:
     return None
 
 
-def _merged(found: Iterable[Any]) -> list[GpuProcess]:
+def _merged(computing: Sequence[Any], drawing: Iterable[Any]) -> list[GpuProcess]:
     """Each pid once, with the largest amount any list gives: the lists count the same memory."""
     memory: dict[int, int | None] = {}
-    for process in found:
+    computes = {process.pid for process in computing}
+    for process in [*computing, *drawing]:
         used = None if process.usedGpuMemory is None else int(process.usedGpuMemory) // MIB
         known = memory.get(process.pid)
         memory[process.pid] = used if known is None else max(known, used or 0)
-    return [GpuProcess(pid=pid, used_memory_mib=used) for pid, used in sorted(memory.items())]
+    return [GpuProcess(pid, used, is_compute=pid in computes) for pid, used in sorted(memory.items())]
 
 
 def _text(value: str | bytes) -> str:

@@ -32,6 +32,8 @@ class GpuProcess:
 
     pid: int
     used_memory_mib: int | None = None
+    is_compute: bool = True
+    """False for a display server and the like, which only draws."""
 
 
 class Reader(Protocol):

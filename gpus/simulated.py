@@ -90,4 +90,7 @@ def _checked(played: Any) -> dict[str, Any]:
 
 
 def _processes(played: dict[str, Any]) -> list[GpuProcess]:
-    return [GpuProcess(int(each["pid"]), each.get("used_memory_mib")) for each in played.get("processes") or []]
+    return [
+        GpuProcess(int(each["pid"]), each.get("used_memory_mib"), is_compute=each.get("is_compute", True))
+        for each in played.get("processes") or []
+    ]

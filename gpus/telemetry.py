@@ -93,7 +93,8 @@ def _look(reader: Reader, uuid: str, is_ours: Callable[[int], bool], reserved_mi
     foreign = [process for process in listed if process not in ours]
     return _row(seen) | {
         "foreign_memory_mib": foreign_memory_mib(seen.used_memory_mib, foreign, ours, reserved_mib),
-        "foreign_process_count": len(foreign),
+        # A desktop that draws a little is no reason to leave a GPU alone; its memory counts all the same.
+        "foreign_process_count": sum(process.is_compute for process in foreign),
     }
 
 

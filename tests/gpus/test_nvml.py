@@ -114,7 +114,7 @@ def test_it_names_a_process_once_with_its_largest_amount(monkeypatch):
 
     assert reader_of(monkeypatch, device).processes("GPU-a") == [
         GpuProcess(10, 7),
-        GpuProcess(20, 5),
+        GpuProcess(20, 5, is_compute=False),
         GpuProcess(30, 120),
     ]
 

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from gpus import nvml
+from gpus.availability import why_not_schedulable
 from gpus.inventory import register_gpus
 from gpus.models import Gpu, Node
 from gpus.nvml import AbsentReader, NvmlReader
@@ -222,3 +223,12 @@ def test_it_keeps_the_quarantine_of_a_device_nobody_looks_at(stage):
     Gpu.objects.filter(pk=gpu.pk).update(sampled_at=timezone.now() - timedelta(seconds=3))
 
     assert release_clean_quarantines(stage.node) == []
+
+
+def test_it_does_not_take_a_desktop_for_somebody_who_computes(stage):
+    stage.play(0, processes=[process(OUTSIDER, 90) | {"is_compute": False}])
+
+    gpu = stage.look()
+
+    assert (gpu.foreign_process_count, gpu.foreign_memory_mib) == (0, 90)
+    assert why_not_schedulable(gpu) == ""

@@ -8,7 +8,6 @@ import logging
 import os
 import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable
 
@@ -16,15 +15,15 @@ from django.db import DatabaseError, connections
 
 from gpus.inventory import register_gpus, register_node
 from gpus.models import Node
-from gpus.nvml import own_reader
-from gpus.readings import Reader
+from gpus.nvml import open_reader, own_reader
+from gpus.readings import AbsentReader, Reader
 from gpus.telemetry import release_clean_quarantines, sample
 from mlserver.heartbeat import enqueue_beat
 from mlserver.wakeup import Wakeup
 from training import paths
 from training.execution import requests
 from training.execution.watch import Watch
-from training.models import Lease
+from training.models import Event, Lease
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +106,9 @@ class Agent:
                 self.watch.supervisor_ended(key.data)
 
     def register(self) -> None:
+        """Now and then: a driver may be loaded, a device lost or added, while we run."""
+        if isinstance(self.reader, AbsentReader):
+            self.reader = open_reader()
         self.node = register_node()
         register_gpus(self.node, self.reader)
 
@@ -118,14 +120,15 @@ class Agent:
         for uuid, mib in Lease.objects.held().filter(gpu__node=self.node).values_list("gpu__uuid", "memory_mib"):
             reserved[uuid] = reserved.get(uuid, 0) + mib
         sample(self.node, self.reader, self.watch.is_ours, reserved_mib=reserved)
-        if release_clean_quarantines(self.node):
+        released = release_clean_quarantines(self.node) if self.reader.known_uuids() else []
+        for gpu in released:
+            Event.objects.say(
+                "GpuReleased", f"GPU {gpu.index}: the quarantine is over, the device is idle", node=self.node
+            )
+        if released:
             requests.ask_for_pass()
 
     def ask_again(self) -> None:
         """Find runs to watch, and repeat every request whose answer stays out."""
         if self.node is not None:
             requests.repeat(self.node, self.watch)
-
-
-def host_name() -> str:
-    return socket.gethostname()

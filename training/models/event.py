@@ -34,6 +34,7 @@ class EventManager(models.Manager["Event"]):
         task_id: int | None = None,
         run: Optional["Run"] = None,
         run_id: str | None = None,
+        node: Node | None = None,
         is_warning: bool = False,
     ) -> "Event":
         """Record one event; a run names its task by itself."""
@@ -42,7 +43,7 @@ class EventManager(models.Manager["Event"]):
         if task is not None:
             task_id = task.pk
         kind = EventType.WARNING if is_warning else EventType.NORMAL
-        return self.create(reason=reason, message=message, task_id=task_id, run_id=run_id, type=kind)
+        return self.create(reason=reason, message=message, task_id=task_id, run_id=run_id, node=node, type=kind)
 
     def say_again(self, reason: str, message: str, *, run: Optional["Run"] = None, node: Node | None = None) -> None:
         """A warning that may come every second: the same one counts up instead of a new row."""
