@@ -18,7 +18,10 @@ def to_json(data: object) -> bytes:
 
 def json_response(data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """An answer without DRF's rendering step, for hot lists and for views outside DRF."""
-    return HttpResponse(to_json(data), content_type="application/json", status=status, headers=dict(headers or {}))
+    content = to_json(data)
+    # Here and not left to CommonMiddleware: answers of the middleware before it have a length too.
+    named = {"Content-Length": str(len(content)), **(headers or {})}
+    return HttpResponse(content, content_type="application/json", status=status, headers=named)
 
 
 class OrjsonRenderer(BaseRenderer):
