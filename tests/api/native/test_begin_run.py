@@ -1,0 +1,102 @@
+"""POST /api/v1/runs (N6)."""
+
+import pytest
+from django.test import Client
+
+from tests.make import make_client, make_run
+from tests.together import together
+from training.models import Event, Run, RunProcess
+
+pytestmark = pytest.mark.django_db
+
+RUN_ID = "20260102_030405_0a1b2c"
+
+
+@pytest.fixture
+def client() -> Client:
+    return make_client()
+
+
+def begin(client: Client, **body: object):
+    return client.post("/api/v1/runs", body, content_type="application/json")
+
+
+def test_it_begins_a_run_outside_the_queue(client):
+    answer = begin(client, project="digits", name="first", tags=["a"], config={"lr": 0.1}, notes="n")
+    said = answer.json()
+
+    assert answer.status_code == 201
+    assert answer["Location"] == f"/api/v1/runs/{said['id']}"
+    assert said.pop("next_seq") == 0
+    assert said | {"duration_s": None} == client.get(answer["Location"]).json() | {"duration_s": None}
+    assert (said["source"], said["status"], said["task"], said["node"]) == ("sdk", "running", None, None)
+    assert (said["project"], said["name"], said["tags"], said["config"]) == ("digits", "first", ["a"], {"lr": 0.1})
+    assert Event.objects.get(run=said["id"]).reason == "Started"
+
+
+def test_it_needs_nothing(client):
+    said = begin(client).json()
+    assert (said["project"], said["name"], said["config"], said["gpus"]) == ("default", "", {}, [])
+
+
+def test_it_takes_the_id_of_the_sdk(client):
+    assert begin(client, id=RUN_ID).json()["id"] == RUN_ID
+
+
+def test_it_records_the_process_so_that_its_end_can_be_noticed(client):
+    said = begin(client, pid=4711, start_ticks=99, boot_id="b").json()
+    process = RunProcess.objects.get(run=said["id"])
+    assert (process.pid, process.start_ticks, process.boot_id) == (4711, 99, "b")
+
+
+def test_returns_409_when_the_id_is_taken(client):
+    taken = make_run().pk
+    answer = begin(client, id=taken)
+    assert (answer.status_code, taken in answer.json()["detail"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "../../etc"),
+        ("id", RUN_ID.upper()),
+        ("id", RUN_ID + "\n"),
+        ("id", None),
+        ("project", "a/b"),
+        ("name", "n" * 201),
+        ("tags", {}),
+        ("config", [1]),
+        ("pid", 0),
+        ("pid", True),
+        ("start_ticks", -1),
+        ("boot_id", 5),
+    ],
+)
+def test_returns_422_when_a_value_is_refused(field, value, client):
+    answer = begin(client, **{field: value})
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, [field])
+    assert not Run.objects.exists()
+
+
+def test_returns_401_without_a_key():
+    assert begin(Client()).status_code == 401
+
+
+def test_returns_403_when_the_key_only_reads():
+    assert begin(make_client(scope="read")).status_code == 403
+
+
+def test_it_answers_a_repetition_with_the_first_run(client):
+    one, other = (
+        client.post("/api/v1/runs", {}, content_type="application/json", headers={"Idempotency-Key": "a"})
+        for _ in range(2)
+    )
+    assert one.json() == other.json()
+    assert Run.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_gives_an_id_to_one_of_two_at_once():
+    client = make_client()
+    codes = sorted(answer.status_code for answer in together(*[lambda: begin(client, id=RUN_ID)] * 2))
+    assert codes == [201, 409]

@@ -1,0 +1,228 @@
+"""POST /api/v1/tasks (N1)."""
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from tests.make import make_client, make_gpu, make_lease, make_node, make_run, make_task, make_user
+from tests.together import together
+from training.models import Event, Run, Task
+
+pytestmark = pytest.mark.django_db
+
+FULL = {
+    "command": ["python", "train.py", "--lr", "0.1"],
+    "name": "first",
+    "project": "digits",
+    "cwd": "/tmp",
+    "env": {"SEED": "1"},
+    "config": {"lr": 0.1},
+    "gpus": 1,
+    "gpu_memory_mib": 1000,
+    "exclusive": False,
+    "cpus": 2,
+    "memory_mib": 512,
+    "priority": 5,
+    "repeat": 2,
+    "max_retries": 3,
+    "backoff_s": 1.5,
+    "time_limit_s": 60.0,
+    "grace_s": 3.0,
+    "pool": "default",
+    "queue": "night",
+    "tags": ["a", "b"],
+}
+
+
+@pytest.fixture
+def client() -> Client:
+    return make_client()
+
+
+def submit(client: Client, query: str = "", **body: object):
+    return client.post(f"/api/v1/tasks{query}", body, content_type="application/json")
+
+
+def test_it_answers_the_task_and_where_it_is(client):
+    make_node()
+    answer = submit(client, command=["/bin/true"])
+    task = Task.objects.get()
+
+    assert answer.status_code == 201
+    assert answer["Location"] == f"/api/v1/tasks/{task.pk}"
+    assert answer.json() == client.get(answer["Location"]).json()
+
+
+def test_it_places_in_the_same_request(client):
+    make_gpu(make_node("box"), index=3)
+    said = submit(client, command="train", gpus=1).json()
+    run = Run.objects.get()
+
+    assert (said["status"], said["waiting_reason"], said["position"]) == ("active", "", None)
+    assert (said["newest_run"]["id"], said["newest_run"]["node"]) == (run.pk, "box")
+    assert [gpu["index"] for gpu in said["newest_run"]["gpus"]] == [3]
+
+
+def test_it_says_why_a_task_waits(client):
+    make_node()
+    make_task()  # ahead of it
+    said = submit(client, command="train", gpus=1).json()
+
+    assert (said["status"], said["newest_run"]) == ("waiting", None)
+    assert "needs 1 GPU" in said["waiting_reason"]
+
+
+def test_it_keeps_every_field(client):
+    said = submit(client, **FULL).json()
+    assert {name: said[name] for name in FULL} == FULL
+
+
+def test_it_records_who_submitted_through_which_door():
+    owner = make_user("ada")
+    said = submit(make_client(owner), command="x").json()
+
+    assert (said["owner"], said["source"]) == ("ada", "native")
+    assert Event.objects.get(reason="Submitted").message == "submitted by ada through native"
+
+
+def test_it_holds_on_request(client):
+    make_node()
+    said = submit(client, command="x", hold=True).json()
+    assert (said["status"], said["waiting_reason"], said["position"]) == ("held", "held", None)
+
+
+def test_it_ignores_unknown_fields(client):
+    assert submit(client, command="x", comand="y").status_code == 201
+
+
+def test_it_answers_where_a_task_would_start_and_writes_nothing(client):
+    make_gpu(make_node("box"))
+    answer = submit(client, "?dry_run=1", command="x", gpus=1)
+
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "would_start": True, "node": "box", "gpus": [0], "waiting_reason": "", "position": 1,
+    }  # fmt: skip
+    assert not Task.objects.exists()
+
+
+def test_it_answers_why_a_task_would_wait(client):
+    make_node()
+    make_task(gpus=1)
+    said = submit(client, "?dry_run=true", command="x", gpus=1).json()
+    assert (said["would_start"], said["node"], said["gpus"], said["position"]) == (False, None, [], 2)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("command", None),
+        ("command", []),
+        ("command", ["a", 1]),
+        ("command", ""),
+        ("name", "n" * 201),
+        ("project", "../x"),
+        ("cwd", "relative"),
+        ("env", {"A=B": "c"}),
+        ("env", {"A": 1}),
+        ("config", []),
+        ("gpus", -1),
+        ("gpus", "1"),
+        ("gpus", True),
+        ("gpus", 1.5),
+        ("gpu_memory_mib", 0),
+        ("exclusive", "yes"),
+        ("cpus", -1),
+        ("priority", 101),
+        ("priority", -101),
+        ("repeat", 0),
+        ("max_retries", -1),
+        ("backoff_s", -1),
+        ("time_limit_s", 0),
+        ("grace_s", 1e9),
+        ("pool", ""),
+        ("tags", "a"),
+        ("tags", [1]),
+        ("hold", 1),
+    ],
+)
+def test_returns_422_and_names_the_field_when_refused(field, value, client):
+    answer = submit(client, **{"command": "x", field: value})
+
+    assert answer.status_code == 422
+    assert list(answer.json()["errors"]) == [field]
+    assert field in answer.json()["detail"]
+    assert not Task.objects.exists()
+
+
+def test_returns_422_for_every_bad_field_at_once(client):
+    errors = submit(client, command="x", gpus=-1, priority=500, tags=3).json()["errors"]
+    assert sorted(errors) == ["gpus", "priority", "tags"]
+    assert "500" in errors["priority"][0]
+
+
+def test_returns_422_when_there_is_no_command(client):
+    assert "required" in submit(client).json()["errors"]["command"][0]
+
+
+def test_returns_400_when_the_body_is_not_json(client):
+    assert client.post("/api/v1/tasks", "{", content_type="application/json").status_code == 400
+
+
+def test_returns_415_when_the_body_is_a_form(client):
+    assert client.post("/api/v1/tasks", {"command": "x"}).status_code == 415
+
+
+def test_returns_401_without_a_key():
+    assert submit(Client(), command="x").status_code == 401
+
+
+def test_returns_403_when_the_key_only_reads():
+    assert submit(make_client(scope="read"), command="x").status_code == 403
+
+
+def test_it_answers_a_repetition_with_the_first_task(client):
+    again = [
+        client.post(
+            "/api/v1/tasks", {"command": "x"}, content_type="application/json", headers={"Idempotency-Key": "one"}
+        )
+        for _ in range(2)
+    ]
+    assert [answer.status_code for answer in again] == [201, 201]
+    assert again[0].json()["id"] == again[1].json()["id"]
+    assert again[1]["Location"] == again[0]["Location"]
+    assert Task.objects.count() == 1
+
+
+def test_returns_422_when_the_key_of_another_body_is_used(client):
+    headers = {"Idempotency-Key": "one"}
+    client.post("/api/v1/tasks", {"command": "x"}, content_type="application/json", headers=headers)
+    other = client.post("/api/v1/tasks", {"command": "y"}, content_type="application/json", headers=headers)
+    assert other.status_code == 422
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_makes_one_task_of_two_equal_requests_at_once():
+    client, headers = make_client(), {"Idempotency-Key": "one"}
+
+    def post():
+        return client.post("/api/v1/tasks", {"command": "x"}, content_type="application/json", headers=headers)
+
+    one, other = together(post, post)
+    assert one.json()["id"] == other.json()["id"]
+    assert Task.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_never_gives_one_gpu_to_two_tasks_at_once():
+    client = make_client()
+    make_gpu(make_node())
+    one, other = together(*[lambda: submit(client, command="x", gpus=1)] * 2)
+
+    assert sorted((one.json()["status"], other.json()["status"])) == ["active", "waiting"]
+    assert Run.objects.count() == 1
+
+
+def test_it_places_on_a_gpu_whose_lease_has_ended(client):
+    make_lease(make_run(status="finished"), make_gpu(make_node()), released_at=timezone.now())
+    assert submit(client, command="x", gpus=1).json()["status"] == "active"
