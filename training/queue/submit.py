@@ -41,17 +41,17 @@ def demand_of(spec: TaskSpec) -> Demand:
 def dry_run(spec: TaskSpec) -> dict[str, Any]:
     """Where and when `spec` would start if it were submitted now; writes nothing.
 
-    `position` counts the waiting tasks that get their turn before it.
+    `position` is the place it would have in the line of waiting tasks; 1 is next.
     """
     answer = place(demand_of(spec), read_ledger())
-    ahead = Task.objects.placeable().filter(priority__gte=spec.priority).count()
+    place_in_line = Task.objects.placeable().filter(priority__gte=spec.priority).count() + 1
     if isinstance(answer, str):
-        return {"would_start": False, "node": None, "gpus": [], "waiting_reason": answer, "position": ahead}
+        return {"would_start": False, "node": None, "gpus": [], "waiting_reason": answer, "position": place_in_line}
     gpus = [gpu.index for gpu in answer.gpus]
     return {
         "would_start": True,
         "node": answer.node.name,
         "gpus": gpus,
         "waiting_reason": "",
-        "position": ahead,
+        "position": place_in_line,
     }
