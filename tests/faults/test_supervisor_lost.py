@@ -10,14 +10,29 @@ from pathlib import Path
 import pytest
 
 from tests.faults.counting import (
-    ended_task, get, log_of, processes_of, running_task, runs_of, submit, submit_counter,
+    ended_task,
+    get,
+    log_of,
+    processes_of,
+    running_task,
+    runs_of,
+    submit,
+    submit_counter,
 )  # fmt: skip
 from tests.serving import RunningServer, is_alive
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
-DAEMON = "import os, time\nif os.fork() == 0:\n  os.setsid()\n  if os.fork() == 0: time.sleep(600)\n  os._exit(0)\ntime.sleep(600)"
+DAEMON = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(0)
+time.sleep(600)
+"""
 
 
 @pytest.fixture
