@@ -1,0 +1,49 @@
+# make run    start the server (HOST=0.0.0.0 PORT=9000 to choose where it listens)
+# make test   all tests; make check   style, types, imports, migrations; make bench   speed and memory
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Given on make's command line only: shells export HOST for other purposes.
+ifeq ($(origin HOST),command line)
+SERVE_OPTIONS += --host $(HOST)
+endif
+ifeq ($(origin PORT),command line)
+SERVE_OPTIONS += --port $(PORT)
+endif
+
+.PHONY: run check test bench
+
+run: $(VENV)/.installed
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@exec $(BIN)/python manage.py serve $(SERVE_OPTIONS)
+
+# The settings of the tests: a home that is thrown away.
+check: export DJANGO_SETTINGS_MODULE = tests.settings
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check
+
+# Everything on SQLite; then what databases and queues must guarantee, again on PostgreSQL and Redis.
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m "database or queue"
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m bench.engine
+
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("mlserver needs Python 3.11 or newer: make PYTHON=/path/to/it")'
+	$(PYTHON) -m venv $(VENV)
