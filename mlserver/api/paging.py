@@ -92,7 +92,7 @@ class KeysetPage(BasePagination):
         return Response(self.body(self.request, self.queryset, self.page._replace(rows=data)))
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        url = {"type": "string", "format": "uri", "nullable": True}
+        url = {"type": ["string", "null"], "format": "uri"}
         count = {"type": "integer", "description": "only with ?count=1"}
         properties = {"results": schema, "next": url, "previous": url, "count": count}
         return {"type": "object", "required": ["results", "next", "previous"], "properties": properties}

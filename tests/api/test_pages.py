@@ -1,0 +1,130 @@
+"""The routes that belong to no door: /, /health, /api/health, /docs, /redoc, /openapi.json."""
+
+import re
+import time
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+
+from tests.make import make_gpu, make_lease, make_node, make_run, make_task, make_user
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+REMOTE = re.compile(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//")
+
+
+def test_it_is_healthy_without_the_database(client):
+    """Without the mark of pytest-django a query fails the test."""
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "healthy", "service": "Server Management API", "version": "1.0.0"}
+
+
+def test_it_answers_the_health_of_the_tracking_door(client):
+    before = time.time()
+    said = client.get("/api/health").json()
+    assert (said["status"], said["cache"]["type"], said["cache"]["hit_rate"]) == ("ok", "incremental", "0.0%")
+    assert before <= said["timestamp"] <= time.time()
+    assert set(said["cache"]) == {
+        "enabled", "type", "hit_rate", "hits", "misses", "incremental_updates", "size", "max_size",
+    }  # fmt: skip
+    assert said["storage"].endswith("/runs")
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", ""])
+def test_it_describes_itself_to_programs(accept, client):
+    answer = client.get("/", headers={"Accept": accept})
+    assert sorted(answer.json()) == ["description", "docs", "health", "name", "version"]
+    assert "Accept" in answer["Vary"]
+
+
+@pytest.mark.django_db
+def test_it_shows_strangers_a_page_without_anything_of_the_users(client):
+    make_run(make_task(name="secret project"))
+    page = client.get("/", headers=HTML).content.decode()
+    assert 'href="/docs"' in page
+    assert 'href="/admin/"' in page
+    assert "secret project" not in page
+
+
+@pytest.mark.django_db
+def test_it_shows_a_logged_in_user_what_is_going_on(client, django_assert_num_queries):
+    make_task(name="patient", waiting_reason="needs 1 GPU, 0 of 1 free")
+    run = make_run(name="busy", status="failed", exit_reason="exit code 3")
+    make_lease(run, make_gpu(make_node("box"), used_memory_mib=1234))
+    client.force_login(make_user())
+    with django_assert_num_queries(6):  # session, user, counts, GPUs, waiting, runs
+        page = client.get("/", headers=HTML).content.decode()
+
+    for said in (
+        "patient",
+        "needs 1 GPU, 0 of 1 free",
+        run.pk,
+        "exit code 3",
+        "box GPU 0",
+        "1234 of 24576 MiB",
+        "in use",
+    ):
+        assert said in page
+
+
+@pytest.mark.django_db
+def test_it_escapes_what_users_say(client):
+    make_task(name="<script>alert(1)</script>", waiting_reason="<b>")
+    client.force_login(make_user())
+    page = client.get("/", headers=HTML).content.decode()
+    assert "<script>" not in page
+    assert "<b></" not in page
+
+
+@pytest.mark.django_db
+def test_it_needs_no_script_and_a_style_sheet_that_exists(client):
+    answer = client.get("/", headers=HTML)
+    page = answer.content.decode()
+    assert "<script" not in page
+    assert not re.search(r"\son\w+=", page)
+    assert 'name="viewport"' in page
+    assert "default-src 'none'" in answer["Content-Security-Policy"]
+    for path in re.findall(r'href="/static/([^"]+)"', page):
+        assert finders.find(path), path
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_it_loads_its_documentation_from_itself_only(path, client):
+    answer = client.get(path, headers=HTML)
+    page = answer.content.decode()
+
+    assert answer.status_code == 200
+    assert not REMOTE.search(page)
+    assert "script-src 'self';" in answer["Content-Security-Policy"]
+    assert not re.search(r"<script(?![^>]*\ssrc=)", page)
+    loaded = re.findall(r'(?:src|href)="/static/([^"]+)"', page)
+    assert loaded
+    for file in loaded:
+        assert finders.find(file), file
+
+
+def test_it_starts_the_documentation_by_a_second_request(client):
+    script = re.search(r'src="(/docs\?script[^"]*)"', client.get("/docs", headers=HTML).content.decode())
+    assert script is not None
+    answer = client.get(script[1])
+    assert answer["Content-Type"].startswith("application/javascript")
+    assert '"/openapi.json"' in answer.content.decode().replace("\\u002D", "-")
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/api/health", "/docs", "/redoc", "/openapi.json"])
+def test_it_is_open_even_to_a_wrong_key(path):
+    assert Client(headers={"Authorization": "Bearer wrong"}).get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health/", "/docs/", "/api/v1/tasks/", "/admin", "/nothing", "/api/nothing"])
+def test_returns_404_when_a_path_is_not_exact(path, client):
+    answer = client.get(path)
+    assert answer.status_code == 404
+    if path.startswith("/api/"):
+        assert "detail" in answer.json()
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/api/health", "/openapi.json"])
+def test_returns_405_when_a_page_is_posted_to(path, client):
+    assert client.post(path).status_code == 405

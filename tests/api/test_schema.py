@@ -1,0 +1,197 @@
+"""/openapi.json: complete, valid in structure, and true about what is answered."""
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+from django.test import Client
+from django.urls import get_resolver, resolve
+from django.urls.resolvers import URLPattern, URLResolver
+from drf_spectacular.validation import validate_schema
+
+from mlserver.api import native
+from tests.make import (
+    make_client,
+    make_event,
+    make_gpu,
+    make_lease,
+    make_node,
+    make_process,
+    make_run,
+    make_series,
+    make_task,
+)
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+DOCUMENTED = {
+    ("/api/v1/tasks", "get post"),
+    ("/api/v1/tasks/{id}", "get patch delete"),
+    ("/api/v1/tasks/{id}/stop", "post"),
+    ("/api/v1/tasks/{id}/hold", "post"),
+    ("/api/v1/tasks/{id}/release", "post"),
+    ("/api/v1/tasks/{id}/retry", "post"),
+    ("/api/v1/runs", "get post"),
+    ("/api/v1/runs/{id}", "get patch"),
+    ("/api/v1/runs/{id}/logs", "get"),
+    ("/api/v1/processes", "get"),
+    ("/api/v1/processes/{id}", "get"),
+    ("/api/v1/events", "get"),
+    ("/api/v1/events/{id}", "get"),
+    ("/api/v1/leases", "get"),
+    ("/api/v1/leases/{id}", "get"),
+    ("/api/v1/nodes", "get"),
+    ("/api/v1/nodes/{id}", "get"),
+    ("/api/v1/gpus", "get"),
+    ("/api/v1/gpus/{id}", "get patch"),
+    ("/api/v1/api-keys", "get post"),
+    ("/api/v1/api-keys/{id}", "get delete"),
+}
+OPEN = {"/", "/health", "/api/health"}
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return orjson.loads(Client().get("/openapi.json").content)
+
+
+def operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, item[method]) for path, item in schema["paths"].items() for method in METHODS & item.keys()]
+
+
+def references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        here = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return here + [ref for value in node.values() for ref in references(value)]
+    return [ref for value in node for ref in references(value)] if isinstance(node, list) else []
+
+
+def test_it_keeps_the_rules_of_openapi(schema):
+    validate_schema(schema)
+
+
+def test_it_is_openapi_with_every_reference_resolved(schema):
+    assert schema["openapi"].startswith("3.1")
+    assert {"title", "version"} <= schema["info"].keys()
+    for ref in references(schema):
+        target: Any = schema
+        for part in ref.removeprefix("#/").split("/"):
+            target = target[part]
+        assert target, ref
+
+
+def test_it_gives_each_operation_a_name_of_its_own_and_answers(schema):
+    names = [operation["operationId"] for _, _, operation in operations(schema)]
+    assert len(names) == len(set(names))
+    for path, method, operation in operations(schema):
+        assert operation["responses"], (path, method)
+        assert operation["tags"], (path, method)
+
+
+def test_it_declares_every_parameter_of_a_path(schema):
+    for path, method, operation in operations(schema):
+        declared = {it["name"] for it in operation.get("parameters", []) if it["in"] == "path"}
+        assert declared == set(re.findall(r"{(\w+)}", path)), (path, method)
+
+
+def test_it_declares_the_key_in_either_header(schema):
+    schemes = schema["components"]["securitySchemes"]
+    assert (schemes["Bearer"]["type"], schemes["Bearer"]["scheme"]) == ("http", "bearer")
+    assert (schemes["X-API-Key"]["in"], schemes["X-API-Key"]["name"]) == ("header", "X-API-Key")
+    for path, method, operation in operations(schema):
+        ways = operation["security"]
+        assert ways == [{}] if path in OPEN else {"Bearer": []} in ways and {"X-API-Key": []} in ways, (path, method)
+        assert all(name in schemes for way in ways for name in way)
+
+
+def test_it_documents_each_row_of_the_native_api(schema):
+    for path, methods in DOCUMENTED:
+        assert set(methods.split()) == METHODS & schema["paths"][path].keys(), path
+
+
+def test_it_documents_nothing_that_native_md_lacks(schema):
+    assert {path for path in schema["paths"] if path.startswith("/api/v1/")} == {path for path, _ in DOCUMENTED}
+
+
+def patterns(resolver: URLResolver, prefix: str = "") -> list[tuple[str, URLPattern]]:
+    found: list[tuple[str, URLPattern]] = []
+    for it in resolver.url_patterns:
+        route = prefix + str(it.pattern)
+        found += patterns(it, route) if isinstance(it, URLResolver) else [(route, it)]
+    return found
+
+
+def test_it_maps_each_native_url_once_and_shadows_none():
+    routes = [route for route, _ in patterns(get_resolver()) if route.startswith("api/v1/")]
+    assert len(routes) == len(set(routes))
+    for route, pattern in patterns(get_resolver()):
+        if route.startswith("api/v1/"):
+            path = "/" + re.sub(r"<str:\w+>", "20260101_000000_aaaaaa", re.sub(r"<int:\w+>", "7", route))
+            assert resolve(path).func is pattern.callback, route
+    assert len(native.urlpatterns) == len(routes)
+
+
+def fields_of(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any] | None:
+    """The properties an object schema documents; None where anything goes."""
+    while "$ref" in node:
+        node = schema["components"]["schemas"][node["$ref"].rpartition("/")[2]]
+    for one in node.get("oneOf", []) + node.get("allOf", []):
+        if (fields := fields_of(schema, one)) is not None:
+            return fields
+    return node.get("properties")
+
+
+def assert_as_documented(schema: dict[str, Any], said: Any, node: dict[str, Any], where: str) -> None:
+    if isinstance(said, list):
+        for one in said:
+            assert_as_documented(schema, one, node.get("items", {}), f"{where}[]")
+    fields = fields_of(schema, node) if isinstance(said, dict) else None
+    if fields is None:
+        return
+    assert set(said) == set(fields), where
+    for name, value in said.items():
+        assert_as_documented(schema, value, fields[name], f"{where}.{name}")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("noun", ["tasks", "runs", "processes", "events", "leases"])
+def test_it_answers_exactly_the_documented_fields(noun, schema):
+    task = make_task(status="active", env={"A": "b"}, config={"lr": 1})
+    run = make_run(task, node=make_node())
+    make_lease(run, make_gpu(run.node))
+    make_series(run)
+    make_process(run)
+    make_event(task, run=run)
+    client = make_client(task.owner)
+
+    rows = client.get(f"/api/v1/{noun}").json()["results"]
+    page = schema["paths"][f"/api/v1/{noun}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    one = schema["paths"][f"/api/v1/{noun}/{{id}}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert len(rows) == 1
+    assert_as_documented(schema, rows, (fields_of(schema, page) or {})["results"], noun)
+    assert_as_documented(schema, client.get(f"/api/v1/{noun}/{rows[0]['id']}").json(), one, noun)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/v1/tasks", {"command": "x"}, "201"),
+        ("/api/v1/tasks?dry_run=1", {"command": "x"}, "200"),
+        ("/api/v1/runs", {}, "201"),
+    ],
+)
+def test_it_answers_creations_as_documented(path, body, status, schema):
+    said = make_client().post(path, body, content_type="application/json")
+    responses = schema["paths"][path.partition("?")[0]]["post"]["responses"]
+    assert str(said.status_code) == status
+    assert_as_documented(schema, said.json(), responses[status]["content"]["application/json"]["schema"], path)
+
+
+@pytest.mark.django_db
+def test_it_documents_the_filters_that_are_taken(schema):
+    taken = {it["name"] for it in schema["paths"]["/api/v1/tasks"]["get"]["parameters"]}
+    assert taken == {
+        "status", "owner", "project", "source", "pool", "queue", "tag", "search", "created_after", "created_before",
+        "cursor", "page_size", "ordering", "count",
+    }  # fmt: skip
