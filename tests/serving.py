@@ -108,6 +108,16 @@ class RunningServer:
             self.process.wait(timeout=10)
         return pid
 
+    def runs_a_task(self, *, within_s: float = 10) -> None:
+        """Submits /bin/true and waits until it has completed: web, queue, agent and supervisor all did their part."""
+        answer = self.api.post("/api/v1/tasks", json={"command": ["/bin/true"]})
+        assert answer.status_code == 201, answer.text
+        number = answer.json()["id"]
+        until(
+            lambda: self.api.get(f"/api/v1/tasks/{number}").json()["status"] == "completed",
+            within_s=within_s, what=f"task {number} completed; {self.output}",
+        )  # fmt: skip
+
     def recorded_pids(self) -> list[int]:
         """What the server wrote down of itself, also after it died."""
         found = []

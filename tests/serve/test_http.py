@@ -1,0 +1,58 @@
+"""HTTP as the real web process speaks it."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.serving import RunningServer
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """With two threads, so that few slow clients would be enough to hold them all."""
+    home = tmp_path_factory.mktemp("http") / "home"
+    with RunningServer(home, env={"MLSERVER_WEB_THREADS": "2"}) as running:
+        yield running.start()
+
+
+def test_head_answers_like_get_without_a_body(server: RunningServer) -> None:
+    head, get = server.api.head("/health"), server.api.get("/health")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == get.headers["content-length"] == str(len(get.content))
+
+
+def test_it_does_not_name_the_software_behind_it(server: RunningServer) -> None:
+    assert "server" not in server.api.get("/health").headers
+
+
+def test_returns_413_when_a_body_is_huge(server: RunningServer) -> None:
+    answer = server.api.post(
+        "/api/v1/tasks", content=b"x" * (5 * 1024**2), headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 413
+    assert "must be at most" in answer.json()["detail"]
+
+
+def test_a_chunked_body_is_read(server: RunningServer) -> None:
+    chunks = iter([b'{"command": ["/bin/true"],', b' "hold": true}'])
+    answer = server.api.post("/api/v1/tasks", content=chunks, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["status"]) == (201, "held")
+
+
+def test_clients_that_stop_in_the_middle_of_a_request_hold_up_nobody(server: RunningServer) -> None:
+    half = b"POST /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
+    for client in slow:
+        client.sendall(half)
+    assert server.api.get("/api/v1/tasks").status_code == 200
+    for client in slow:
+        client.close()
+
+
+def test_returns_400_when_the_request_is_not_http(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"hello\r\n\r\n")
+        assert client.recv(64).startswith(b"HTTP/1.1 400")
