@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import pwd
 import re
 from pathlib import Path
 
@@ -30,6 +31,20 @@ def env_networks(name: str) -> list[str]:
         except ValueError as error:
             raise refused(name, word, f"an IP address or network such as 10.0.0.0/8; {error}") from error
     return words
+
+
+def env_account(name: str) -> str:
+    """An account of this machine; switching to it needs root. Empty when unset."""
+    raw = env_str(name)
+    if not raw:
+        return ""
+    try:
+        pwd.getpwnam(raw)
+    except KeyError as error:
+        raise refused(name, raw, "an account of this machine") from error
+    if os.geteuid() != 0:
+        raise refused(name, raw, "unset unless the server runs as root, which alone may switch accounts")
+    return raw
 
 
 def env_int(name: str, default: int, *, at_least: int = 0, at_most: int = 2**31 - 1) -> int:

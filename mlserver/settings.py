@@ -6,7 +6,17 @@ from pathlib import Path
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from mlserver.env import env_bool, env_choice, env_int, env_list, env_networks, env_path, env_simulated_gpus, env_str
+from mlserver.env import (
+    env_account,
+    env_bool,
+    env_choice,
+    env_int,
+    env_list,
+    env_networks,
+    env_path,
+    env_simulated_gpus,
+    env_str,
+)
 from mlserver.home import load_secret_key, prepare_home
 from mlserver.hosts import own_host_names
 
@@ -49,7 +59,7 @@ FAILED_KEYS_PER_MINUTE = 10
 MAX_CONCURRENT_SESSIONS = env_int("MAX_CONCURRENT_SESSIONS", 1, at_least=1)
 CPU_SLOTS = env_int("MLSERVER_CPU_SLOTS", os.cpu_count() or 1, at_least=1)
 LOG_LIMIT_BYTES = env_int("MLSERVER_LOG_LIMIT_MIB", 2048, at_least=1) * 1024**2
-JOB_USER = env_str("MLSERVER_JOB_USER")
+JOB_USER = env_account("MLSERVER_JOB_USER")
 JOB_ENV_ALLOW = env_list(
     "MLSERVER_JOB_ENV", ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 )

@@ -69,13 +69,25 @@ def failed(record: dict[str, Any], last_lines: str, kernel_log: Iterable[str]) -
     was_sigkilled = signum == signal.SIGKILL or code == 128 + signal.SIGKILL
     if was_sigkilled and record.get("oom_kills", 0) > 0:
         return Outcome(ExitClass.OOM, f"{how}; the control group counts {record['oom_kills']} kills for memory")
-    if was_sigkilled and (line := next((text for text in kernel_log if KERNEL_KILL.search(text)), "")):
+    if was_sigkilled and (line := kernel_kill(record, kernel_log)):
         return Outcome(ExitClass.OOM, f"{how}; the kernel log says: {line.strip()[:200]}")
     if found := OUT_OF_MEMORY.search(last_lines):
         return Outcome(ExitClass.OOM, f"{how}; its last lines say: {line_around(last_lines, found)}")
     if signum is not None:
         return Outcome(ExitClass.KILLED, how)
     return Outcome(ExitClass.ERROR, how)
+
+
+def kernel_kill(record: dict[str, Any], kernel_log: Iterable[str]) -> str:
+    """The line in which the kernel says that it killed for memory, else empty.
+
+    A command killed itself must be the one that is named; of a shell whose child was killed we know no number.
+    """
+    pid = record.get("pid") if record.get("exit_signal") == signal.SIGKILL else None
+    for text in kernel_log:
+        if (found := KERNEL_KILL.search(text)) and pid in (None, int(found[1])):
+            return text
+    return ""
 
 
 def how_it_ended(code: int | None, signum: int | None) -> str:

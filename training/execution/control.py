@@ -1,7 +1,9 @@
 """The control directory of a run process, as the server reads and writes it."""
 
 import contextlib
+import logging
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 from training import paths
 from training.execution.identity import ProcessIdentity
 from training.execution.supervision import records
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Control:
         self.create()
         records.write_record(str(self.directory / f"{name}.json"), dict(record))
 
+    def forget(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            (self.directory / f"{name}.json").unlink()
+
     def write_exit(self, record: Mapping[str, Any]) -> bool:
         """The exit record in the name of a supervisor that could not write it; never over an existing one."""
         self.create()
@@ -45,6 +53,20 @@ class Control:
             return False
         records.write_reserved(str(reserve), str(self.directory / "exit.json"), dict(record))
         return True
+
+    def order_stop(self, reason: str, grace_s: float) -> bool:
+        """Write stop.json once and signal the supervisor; False when there is none to signal. Safe to repeat.
+
+        The order stands on disk before the signal, so a supervisor that is only starting finds it too. On a full
+        disk the signal goes out alone: who stops a job that filled the disk must succeed.
+        """
+        if self.read("stop") is None:
+            try:
+                self.write("stop", {"reason": reason, "grace_s": grace_s})
+            except OSError as error:
+                log.warning("%s rank %d: stop.json could not be written: %s", self.run_id, self.rank, error)
+        supervisor = self.supervisor()
+        return supervisor is not None and supervisor.send(signal.SIGTERM)
 
     def supervisor(self) -> ProcessIdentity | None:
         record = self.read("supervisor")

@@ -1,6 +1,5 @@
 """Finish a run from its exit records: status, exit class, leases, and what its task does next."""
 
-import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,11 +8,11 @@ from django.utils import timezone
 
 from gpus.models import Gpu
 from mlserver.enqueue import enqueue
-from training import paths
 from training.execution.classify import RETRIED, Outcome, classify, kernel_log_since
 from training.execution.control import Control
 from training.execution.remains import gpus_still_used
 from training.models import Event, ExitClass, Lease, Run, RunProcess, RunStatus, Task, TaskStatus
+from training.tracking.logs.files import opened_log
 
 LAST_LINES_BYTES = 8192
 
@@ -39,25 +38,19 @@ def finish(run_id: str) -> str:
 
 def outcome_of(run: Run, rank: int, record: dict[str, Any]) -> Outcome:
     lines = "" if record.get("exit_code") == 0 else last_lines(run, rank)
+    if record.get("stop_reason") == "terminated" and run.stop_requested_at is not None:
+        record = {**record, "stop_reason": "stopped"}  # the order could not be written, the signal came through
     was_sigkilled = record.get("exit_signal") == 9 or record.get("exit_code") == 137
     kernel_log = kernel_log_since(record.get("started_at") or 0) if was_sigkilled else []
     return classify(record, lines, kernel_log)
 
 
 def last_lines(run: Run, rank: int) -> str:
-    """The end of the log, read with suspicion: its directory belongs to the job."""
-    path = run.directory / paths.log_name(rank)
-    try:
-        log = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        size = os.fstat(log).st_size
-        return os.pread(log, LAST_LINES_BYTES, max(size - LAST_LINES_BYTES, 0)).decode(errors="replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(log)
+    """The end of the log, empty when there is none to be read."""
+    with opened_log(run, rank) as log:
+        if log is None:
+            return ""
+        return log.read(max(log.size - LAST_LINES_BYTES, 0), log.size).decode(errors="replace")
 
 
 def worst(outcomes: dict[int, Outcome]) -> tuple[int, Outcome]:
@@ -77,11 +70,8 @@ def end_other_ranks(run: Run, outcome: Outcome, waiting_for: set[int]) -> str:
     """A rank that fails ends the others; one that is done waits for them."""
     if outcome.exit_class != ExitClass.OK:
         for rank in waiting_for:
-            control = Control(run.pk, rank)
-            if control.read("stop") is None:
-                control.write("stop", {"reason": "rank_failed", "grace_s": run.task.grace_s if run.task else 10.0})
-            if supervisor := control.supervisor():
-                supervisor.send(15)
+            grace_s = run.task.grace_s if run.task else 10.0
+            Control(run.pk, rank).order_stop("rank_failed", grace_s)
     return f"{run.pk}: waits for rank {', '.join(map(str, sorted(waiting_for)))}"
 
 
@@ -128,7 +118,8 @@ def settle(run: Run, status: str, exit_class: str, reason: str, **facts: Any) ->
     """End the run, free its GPUs and move its task on, all in one transaction; False when it had ended already."""
     still_used = gpus_still_used(run)  # asks the driver, so before the transaction
     with transaction.atomic():
-        task = Task.objects.select_for_update().filter(runs=run).first()
+        # Without the key lock, so that events of other runs of the task need not wait.
+        task = Task.objects.select_for_update(no_key=True).filter(pk=run.task_id or 0).first()
         if not run.finish(status, exit_class, reason, **facts):
             return False
         for rank in run.processes.values_list("rank", flat=True):

@@ -1,5 +1,6 @@
 """Launch a placed run: claim it, check its GPUs once more, start its supervisors, or hand it back with a reason."""
 
+import errno
 import os
 import pwd
 import signal
@@ -35,18 +36,22 @@ def launch(run_id: str) -> str:
         return f"{run_id}: no such queued run"
     if not run.claim_launch():
         return f"{run_id}: not to be launched, it is {run.status}"
-    if problem := leased_gpu_problem(run):
-        run.hand_back(problem)
-        return f"{run_id}: handed back, {problem}"
-    try:
-        for process in run.processes.order_by("rank"):
+    if not was_prepared(run) and (problem := leased_gpu_problem(run)):
+        return hand_back(run, problem)
+    for process in run.processes.order_by("rank"):
+        try:
             start_supervisor(run, run.task, process)
-    except OSError as error:
-        return give_up(run, error)
+        except OSError as error:
+            return give_up(run, process.rank, error)
     notify(paths.agent_fifo(), run_id)
     if Run.objects.filter(pk=run_id, status=RunStatus.ENDING).exists():
         deliver_stop(run)
     return f"{run_id}: launched"
+
+
+def was_prepared(run: Run) -> bool:
+    """An earlier launch came far enough that its supervisor may live: such a run is never handed back."""
+    return any(Control(run.pk, process.rank).read("spec") for process in run.processes.all())
 
 
 def ask_for_launch(run_id: str) -> None:
@@ -62,12 +67,21 @@ def leased_gpu_problem(run: Run) -> str:
     return ""
 
 
-def give_up(run: Run, error: OSError) -> str:
+def give_up(run: Run, rank: int, error: OSError) -> str:
     """The server itself could not prepare the run (a full disk, say): it waits and is tried again."""
     problem = f"the server could not start it: {error.strerror}" + (f" ({error.filename})" if error.filename else "")
-    if run.hand_back(problem, delay_s=DISK_DELAY_S):
+    Control(run.pk, rank).forget("spec")
+    if was_prepared(run):
+        return f"{run.pk}: {problem}; ranks that were started wait for the next try"
+    return hand_back(run, problem, delay_s=DISK_DELAY_S)
+
+
+def hand_back(run: Run, problem: str, *, delay_s: float = 1) -> str:
+    """The task waits again; a run that was told to stop meanwhile ends here, for nobody else will start it."""
+    if run.hand_back(problem, delay_s=delay_s):
         return f"{run.pk}: handed back, {problem}"
-    return f"{run.pk}: {problem}"
+    Run.objects.filter(pk=run.pk, status=RunStatus.ENDING).update(launch_claimed_at=None)
+    return deliver_stop(run)
 
 
 def start_supervisor(run: Run, task: Task, process: RunProcess) -> None:
@@ -142,9 +156,12 @@ def supervisor_spec(run: Run, task: Task, rank: int, directory: Path) -> dict[st
 
 
 def job_user() -> dict[str, Any] | None:
-    """Account that jobs run as (MLSERVER_JOB_USER); None: the server's own."""
+    """Account that jobs run as (MLSERVER_JOB_USER); None: the server's own. Raises OSError for an unknown one."""
     if not settings.JOB_USER:
         return None
-    account = pwd.getpwnam(settings.JOB_USER)
+    try:
+        account = pwd.getpwnam(settings.JOB_USER)
+    except KeyError as error:
+        raise OSError(errno.ENOENT, "no such user", settings.JOB_USER) from error
     groups = os.getgrouplist(account.pw_name, account.pw_gid)
     return {"uid": account.pw_uid, "gid": account.pw_gid, "groups": groups}

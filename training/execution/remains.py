@@ -21,18 +21,30 @@ def remaining_processes(run_id: str) -> dict[int, int]:
     when it is in the session of the run's command, or when it descends from such a process.
     """
     mark = f"MLSERVER_RUN_ID={run_id}".encode()
-    command = Control(run_id).read("exec")
-    leader = ProcessIdentity.from_record(command) if command else None
+    session = session_of(run_id)
     found: dict[int, int] = {}
     for pid in psutil.pids():
         if pid != os.getpid() and (stat := records.read_stat(pid)):
-            in_session = leader is not None and stat[2] == leader.pid and stat[3] >= leader.start_ticks
-            is_ours = in_session and leader is not None and leader.is_of_this_boot()
+            is_ours = session is not None and stat[2] == session.pid and stat[3] >= session.start_ticks
             if stat[0] not in "ZX" and (is_ours or mark in environment_of(pid)):
                 found[pid] = stat[3]
     for pid in list(found):
         found |= tree.descendants(pid)
     return found
+
+
+def session_of(run_id: str) -> ProcessIdentity | None:
+    """The command, when the session it leads can still be told from another's.
+
+    While a session has members the kernel gives its number to no new process. So when another process has the
+    number now, the session is over, and one of that number is somebody else's.
+    """
+    command = Control(run_id).read("exec")
+    if command is None:
+        return None
+    leader = ProcessIdentity.from_record(command)
+    now = ProcessIdentity.of(leader.pid)
+    return leader if leader.is_of_this_boot() and now in (None, leader) else None
 
 
 def environment_of(pid: int) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from itertools import groupby
 
 from django.utils import timezone
 
@@ -22,35 +23,31 @@ _seen: dict[str, object] = {}
 
 def repeat(node: Node, watch: Watch) -> None:
     """One look at all active runs of the node and at the waiting tasks: two queries when nothing is amiss."""
-    active = Run.objects.queued().active().filter(node=node).values_list("pk", "status", "created_at")
+    rows = Run.objects.queued().active().filter(node=node).order_by("pk", "processes__rank")
+    columns = rows.values_list("pk", "status", "created_at", "processes__rank")
     now = timezone.now()
     alive = set()
-    for run_id, status, created_at in active.iterator():
+    for (run_id, status, created_at), processes in groupby(columns, key=lambda row: row[:3]):
         alive.add(run_id)
+        ranks = tuple(rank for *_, rank in processes if rank is not None)
         is_old = now - created_at > timedelta(seconds=UNLAUNCHED_S)
-        repeat_for_run(run_id, status, watch, is_old=is_old)
+        repeat_for_run(run_id, ranks, status, watch, is_old=is_old)
     for key in [key for key in _asked_at if key[1] and key[1] not in alive]:
         del _asked_at[key]
     repeat_pass(node)
 
 
-def repeat_for_run(run_id: str, status: str, watch: Watch, *, is_old: bool) -> None:
-    ranks = ranks_of(run_id, watch)
-    if any(Control(run_id, rank).read("exit") for rank in ranks):
+def repeat_for_run(run_id: str, ranks: tuple[int, ...], status: str, watch: Watch, *, is_old: bool) -> None:
+    unended = tuple(rank for rank in ranks if not Control(run_id, rank).read("exit"))
+    watch.look_at(run_id, unended)
+    if len(unended) < len(ranks):
         if may_ask("finish", run_id):
             ask_for_finish(run_id)
         return
-    watch.look_at(run_id, ranks)
     if status == RunStatus.STARTING and is_old and may_ask("launch", run_id):
         enqueue("training.queue.tasks.launch", run_id)
     if status == RunStatus.ENDING and is_old and may_ask("stop", run_id):
         enqueue("training.queue.tasks.stop", run_id)
-
-
-def ranks_of(run_id: str, watch: Watch) -> tuple[int, ...]:
-    """Known ranks of a watched run, else as the database has them."""
-    watched = tuple(rank for watched_id, rank in watch.watched if watched_id == run_id)
-    return watched or tuple(Run.objects.get(pk=run_id).processes.order_by("rank").values_list("rank", flat=True))
 
 
 def repeat_pass(node: Node) -> None:

@@ -1,6 +1,5 @@
 """Tell the supervisors of a run to stop it."""
 
-import signal
 from datetime import timedelta
 
 from django.utils import timezone
@@ -12,18 +11,11 @@ LAUNCH_PATIENCE = timedelta(seconds=10)
 
 
 def deliver_stop(run: Run) -> str:
-    """Write stop.json and signal each supervisor; safe to repeat. A run that was never launched ends here.
-
-    The order stands on disk before the signal, so a supervisor that is only starting finds it too.
-    """
+    """Order each supervisor to stop; safe to repeat. A run that was never launched ends here."""
     grace_s = run.task.grace_s if run.task else 10.0
     reached = 0
     for rank in run.processes.values_list("rank", flat=True):
-        control = Control(run.pk, rank)
-        if control.read("stop") is None:
-            control.write("stop", {"reason": "stopped", "grace_s": grace_s})
-        supervisor = control.supervisor()
-        reached += bool(supervisor and supervisor.send(signal.SIGTERM))
+        reached += Control(run.pk, rank).order_stop("stopped", grace_s)
     if not reached and not was_launched(run):
         finish_unlaunched(run)
         return f"{run.pk}: stopped before it was launched"

@@ -162,6 +162,8 @@ class Run(models.Model):
     def hand_back(self, reason: str, *, delay_s: float = 1) -> bool:
         """Placed but not startable now: the run row goes, its task waits again."""
         with transaction.atomic():
+            # Task before run, as everybody locks them, so two never wait for each other.
+            Task.objects.select_for_update(no_key=True).filter(pk=self.task_id or 0).first()
             gone, _ = Run.objects.filter(pk=self.pk, status=RunStatus.STARTING).delete()
             return bool(gone) and self.task is not None and self.task.hand_back(reason, delay_s=delay_s)
 

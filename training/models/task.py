@@ -42,6 +42,10 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def visible(self) -> "TaskQuerySet":
         return self.filter(deleted_at=None)
 
+    def locked(self, pk: int | None) -> "Task | None":
+        """The row, kept from changing until the transaction ends; SQLite has one writer at a time anyway."""
+        return None if pk is None else self.select_for_update(no_key=True).filter(pk=pk).first()
+
     def placeable(self) -> "TaskQuerySet":
         """Tasks with an execution still to place, in the order they get their turn."""
         now = timezone.now()
@@ -127,6 +131,9 @@ class Task(models.Model):
     def has_ended(self) -> bool:
         return self.status in ENDED
 
+    def is_placeable(self) -> bool:
+        return self.status in (TaskStatus.WAITING, TaskStatus.ACTIVE) and self.pending_runs > 0
+
     def hold(self) -> bool:
         """waiting -> held."""
         return self._move(
@@ -160,9 +167,9 @@ class Task(models.Model):
             "waiting_reason": reason,
             "not_before": later,
         }
-        if not self.has_active_runs():
-            changes["status"] = TaskStatus.WAITING
-        return self._move((TaskStatus.ACTIVE,), "HandedBack", reason, is_warning=True, **changes)
+        return self._move(
+            (TaskStatus.ACTIVE,), "HandedBack", reason, is_warning=True, idle=TaskStatus.WAITING, **changes
+        )
 
     def retry_later(self, why: str) -> bool:
         """One more try of a failed execution after the back-off (doubling, at most an hour)."""
@@ -174,9 +181,7 @@ class Task(models.Model):
             "not_before": timezone.now() + timedelta(seconds=delay_s),
             "waiting_reason": said,
         }
-        if not self.has_active_runs():
-            changes["status"] = TaskStatus.WAITING
-        return self._move((TaskStatus.ACTIVE,), "Retrying", said, is_warning=True, **changes)
+        return self._move((TaskStatus.ACTIVE,), "Retrying", said, is_warning=True, idle=TaskStatus.WAITING, **changes)
 
     def wait_for_next(self) -> bool:
         """active -> waiting: no execution is under way, some are still to place."""
@@ -189,16 +194,14 @@ class Task(models.Model):
             "pending_runs": 0,
             "waiting_reason": "",
         }
-        if not self.has_active_runs():
-            changes |= {"status": TaskStatus.STOPPED, "ended_at": timezone.now()}
-        return self._move(UNENDED, "Stopping", why, **changes)
+        return self._move(UNENDED, "Stopping", why, idle=TaskStatus.STOPPED, **changes)
 
     def end(self, status: str) -> bool:
         """active -> completed, failed or stopped."""
         changes: dict[str, Any] = {"ended_at": timezone.now(), "waiting_reason": "", "pending_runs": 0}
         failed = status == TaskStatus.FAILED
         said = f"task {status}"
-        return self._move(UNENDED, status.capitalize(), said, is_warning=failed, status=status, **changes)
+        return self._move((TaskStatus.ACTIVE,), status.capitalize(), said, is_warning=failed, status=status, **changes)
 
     def requeue(self) -> bool:
         """An ended task runs once more, with its retries renewed."""
@@ -218,10 +221,15 @@ class Task(models.Model):
 
     def _move(
         self, expected: tuple[str, ...], reason: str, message: str, *, run_id: str | None = None,
-        is_warning: bool = False, **changes: Any,
+        is_warning: bool = False, idle: TaskStatus | None = None, **changes: Any,
     ) -> bool:  # fmt: skip
-        """Compare-and-swap with its event in one transaction; False when the task was elsewhere already."""
+        """Compare-and-swap with its event in one transaction; False when the task was elsewhere already.
+
+        `idle` is the status it gets when none of its runs is active; a placement at the same time waits for the row.
+        """
         with transaction.atomic():
+            if idle is not None and Task.objects.locked(self.pk) and not self.has_active_runs():
+                changes |= {"status": idle} | ({"ended_at": timezone.now()} if idle in ENDED else {})
             changed = Task.objects.filter(pk=self.pk, deleted_at=None, status__in=expected).update(**changes)
             if changed and reason:
                 Event.objects.say(reason, message, task_id=self.pk, run_id=run_id, is_warning=is_warning)

@@ -20,6 +20,8 @@ WHILE_NOT_ACTIVE = {
 def stop_task(task: Task, why: str = "stopped by a user") -> Task:
     """Nothing more of it is placed; active runs get TERM, their grace, then KILL. Stopping twice is a Conflict."""
     with transaction.atomic():
+        # Read again under a lock: of two stops at once one is a Conflict.
+        task = Task.objects.select_for_update(no_key=True).get(pk=task.pk)
         if task.stop_requested_at is not None or not task.request_stop(why):
             raise Conflict(f"task {task.pk} is {said_state(task)}: only a task that has not ended can be stopped")
         for run in Run.objects.filter(task_id=task.pk).active():
@@ -60,7 +62,7 @@ def change_task(task: Task, data: Mapping[str, object]) -> Task:
     values = checked({name: value for name, value in data.items() if name in ALWAYS | WHILE_NOT_ACTIVE})
     late = sorted(values.keys() & WHILE_NOT_ACTIVE)
     with transaction.atomic():
-        task = Task.objects.select_for_update().get(pk=task.pk)
+        task = Task.objects.select_for_update(no_key=True).get(pk=task.pk)
         if late and task.status not in (TaskStatus.HELD, TaskStatus.WAITING):
             raise Conflict(
                 f"task {task.pk} is {task.status}: {', '.join(late)} can be changed only before it is active"

@@ -62,6 +62,11 @@ def read_waiting() -> list[Waiting]:
     ]
 
 
+def demand_of(task: Task) -> Demand:
+    cpus = 0 if task.is_demo else task.cpus
+    return Demand(task.gpus, task.gpu_memory_mib, task.is_exclusive, cpus, task.memory_mib or 0, task.pool)
+
+
 class Pass:
     """The state of one pass: the ledger as it fills, and the refusal of each kind of demand."""
 
@@ -79,13 +84,18 @@ class Pass:
 
     def place_task(self, task: Waiting) -> None:
         """Place as many of the task's executions as fit, in parallel; keep its sentence true."""
+        said = task.waiting_reason
         for _ in range(task.pending_runs):
             answer = self.find(task.demand)
             if isinstance(answer, str):
-                if answer != task.waiting_reason:
+                if answer != said:
                     self.changed.append((task.id, answer))
                 return
-            self.placed.append(self.start(task, answer))
+            run_id = self.start(task, answer)
+            if run_id is None:
+                return
+            self.placed.append(run_id)
+            said = ""  # a placement clears the sentence
 
     def find(self, demand: Demand) -> Placement | str:
         """Refusals are reused: within a pass the ledger only fills, so a demand once refused stays refused."""
@@ -96,9 +106,14 @@ class Pass:
             self.refusals[demand] = answer
         return answer
 
-    def start(self, waiting: Waiting, placement: Placement) -> str:
-        """Write run, processes, leases, event and task of one placement."""
-        task = Task.objects.get(pk=waiting.id)
+    def start(self, waiting: Waiting, placement: Placement) -> str | None:
+        """Write run, processes, leases, event and task of one placement.
+
+        None when the task was stopped, held or changed since it was read, as PostgreSQL allows during a pass.
+        """
+        task = Task.objects.placeable().select_for_update(no_key=True).filter(pk=waiting.id).first()
+        if task is None or demand_of(task) != waiting.demand:
+            return None
         shared = {name: getattr(task, name) for name in ("owner_id", "source", "project", "name", "tags", "config")}
         run = Run.objects.create(
             id=new_run_id(),

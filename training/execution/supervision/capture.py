@@ -27,6 +27,7 @@ class Capture:
         self.index = os.open(index_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.offset = os.fstat(self.log).st_size
         self.index_offset = 0
+        self.is_at_line_start = True
         self.lost_bytes = 0
         self.dropped_bytes = 0
         self.notes: list[str] = []
@@ -42,12 +43,12 @@ class Capture:
             return
         if self.dropped_bytes == 0:
             self.append(data[: max(room, 0)], stream)
-            self.append(f"\nmlserver: the log reached {self.limit_bytes} bytes, the rest is dropped\n".encode(), OWN)
+            self.say(f"the log reached {self.limit_bytes} bytes, the rest is dropped")
         self.dropped_bytes += len(data) - max(room, 0)
 
     def say(self, line: str) -> None:
-        """A line of the server itself."""
-        self.append(f"mlserver: {line}\n".encode(), OWN)
+        """A line of the server itself, on a line of its own."""
+        self.append(f"{'' if self.is_at_line_start else chr(10)}mlserver: {line}\n".encode(), OWN)
 
     def append(self, data: bytes, stream: int) -> None:
         start, written = self.offset, 0
@@ -58,6 +59,7 @@ class Capture:
                 self.lose(len(data) - written, error)
                 break
         if written:
+            self.is_at_line_start = data[written - 1] == 10
             self.offset = start + written
             self.note_in_index(start, written, stream)
 
