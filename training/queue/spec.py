@@ -4,11 +4,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 from mlserver.errors import Invalid
 
 MAX_TEXT = 128 * 1024
+MAX_DEPTH = 50
 Command = str | list[str]
 
 
@@ -22,10 +24,22 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def is_storable(word: str) -> bool:
+    """Text that every database and every JSON answer can hold: no NUL, no lone half of a surrogate pair.
+
+    The halves come from words of a command line that are not UTF-8.
+    """
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in word
+
+
 def text(limit: int, *, is_name: bool = False) -> Callable[[object], str]:
     def check(value: object) -> str:
-        if not isinstance(value, str) or len(value) > limit or "\0" in value:
-            raise Refused(f"{shown(value)} is not text of at most {limit} characters without NUL")
+        if not isinstance(value, str) or len(value) > limit or not is_storable(value):
+            raise Refused(f"{shown(value)} is not Unicode text of at most {limit} characters without NUL")
         if is_name and (
             not value.strip() or any(word in value for word in ("..", "/", "\\")) or not value.isprintable()
         ):
@@ -63,15 +77,15 @@ def boolean(value: object) -> bool:
 
 def command(value: object) -> Command:
     """A non-empty string for the shell, or a list of strings whose first is the program."""
-    if isinstance(value, str) and value.strip() and len(value) <= MAX_TEXT and "\0" not in value:
+    if isinstance(value, str) and value.strip() and len(value) <= MAX_TEXT and is_storable(value):
         return value
     if isinstance(value, list | tuple) and value and all(isinstance(word, str) for word in value):
         words = [str(word) for word in value]
-        if words[0] and "\0" not in "".join(words) and sum(map(len, words)) <= MAX_TEXT:
+        if words[0] and all(map(is_storable, words)) and sum(map(len, words)) <= MAX_TEXT:
             return words
     raise Refused(
         f"{shown(value)} is not a command: a non-empty list of strings (program and arguments) "
-        f"or a non-empty string for the shell, at most {MAX_TEXT} characters, without NUL"
+        f"or a non-empty string for the shell, at most {MAX_TEXT} characters of Unicode text without NUL"
     )
 
 
@@ -87,8 +101,8 @@ def environment(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping) or len(value) > 1000:
         raise Refused(f"{shown(value)} {rule}")
     for name, word in value.items():
-        is_name = isinstance(name, str) and name and "=" not in name and "\0" not in name
-        if not is_name or not isinstance(word, str) or "\0" in word:
+        is_name = isinstance(name, str) and name and "=" not in name and is_storable(name)
+        if not is_name or not isinstance(word, str) or not is_storable(word):
             raise Refused(f"{shown(name)}: {shown(word)} {rule}")
         if name.startswith("MLSERVER_"):
             raise Refused(f"{shown(name)} is reserved: names that start with MLSERVER_ are set by the server")
@@ -96,15 +110,35 @@ def environment(value: object) -> dict[str, str]:
 
 
 def mapping(value: object) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise Refused(f"{shown(value)} is not an object")
+    if not isinstance(value, Mapping) or not is_json(value, MAX_DEPTH):
+        raise Refused(
+            f"{shown(value)} is not an object of JSON values: Unicode text without NUL, finite numbers, "
+            f"at most {MAX_DEPTH} levels deep"
+        )
     return dict(value)
+
+
+def is_json(value: object, levels: int) -> bool:
+    """Can every door answer this value and every database store it?"""
+    if isinstance(value, str):
+        return is_storable(value)
+    if isinstance(value, Mapping):
+        names = all(isinstance(name, str) and is_storable(name) for name in value)
+        return levels > 0 and names and all(is_json(part, levels - 1) for part in value.values())
+    if isinstance(value, list | tuple):
+        return levels > 0 and all(is_json(part, levels - 1) for part in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (isinstance(value, int) and -(2**63) <= value < 2**64)
 
 
 def tag_list(value: object) -> list[str]:
     is_list = isinstance(value, list | tuple) and len(value) <= 100
-    if not is_list or not all(isinstance(tag, str) and 0 < len(tag) <= 100 for tag in value):  # type: ignore[attr-defined]
-        raise Refused(f"{shown(value)} is not a list of at most 100 tags of 1-100 characters")
+    if not is_list or not all(
+        isinstance(tag, str) and 0 < len(tag) <= 100 and is_storable(tag)
+        for tag in value  # type: ignore[attr-defined]
+    ):
+        raise Refused(f"{shown(value)} is not a list of at most 100 tags of 1-100 characters without NUL")
     return list(dict.fromkeys(value))  # type: ignore[call-overload]
 
 
@@ -127,7 +161,8 @@ RULES: dict[str, Callable[[object], Any]] = {
     "priority": whole(-100, 100),
     "repeat": whole(1, 10_000),
     "max_retries": whole(0, 100),
-    "backoff_s": seconds(0, 86_400),
+    # Task.retry_later doubles it up to an hour; more would be taken and not kept.
+    "backoff_s": seconds(0, 3600),
     "time_limit_s": optional(seconds(0.1, 366 * 86_400)),
     "grace_s": seconds(0, 3600),
     "pool": text(64, is_name=True),
@@ -137,11 +172,19 @@ RULES: dict[str, Callable[[object], Any]] = {
 }
 
 
-def checked(data: Mapping[str, object], rules: Mapping[str, Callable[[object], Any]] = RULES) -> dict[str, Any]:
-    """The known fields of `data`, each by its rule; raises Invalid with every refused field at once."""
+def checked(
+    data: Mapping[str, object],
+    rules: Mapping[str, Callable[[object], Any]] = RULES,
+    *,
+    required: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The known fields of `data`, each by its rule; raises Invalid with every refused field at once.
+
+    `required` maps fields that may not be missing to what the error says of them.
+    """
     clean: dict[str, Any] = {}
-    errors: dict[str, list[str]] = {}
-    for name in rules.keys() & data.keys():
+    errors = {name: [said] for name, said in required.items() if name not in data}
+    for name in (name for name in rules if name in data):
         try:
             clean[name] = rules[name](data[name])
         except Refused as refusal:
@@ -181,21 +224,21 @@ class TaskSpec:
     @classmethod
     def clean(cls, data: Mapping[str, object]) -> "TaskSpec":
         """Unknown fields are ignored; raises Invalid with every refused field."""
-        if "command" not in data:
-            raise Invalid.field("command", "is required: a list of strings or a string for the shell")
-        spec = cls(**checked(data))
+        spec = cls(**checked(data, required={"command": "is required: a list of strings or a string for the shell"}))
         spec.check_together()
         return spec
 
     def check_together(self) -> None:
+        """Raises Invalid where fields that are each allowed contradict one another."""
+        errors: dict[str, list[str]] = {}
         if self.gpus == 0 and self.gpu_memory_mib is not None:
-            raise Invalid.field("gpu_memory_mib", f"{self.gpu_memory_mib} needs gpus of at least 1, not 0")
+            errors["gpu_memory_mib"] = [f"{self.gpu_memory_mib} needs gpus of at least 1, not 0"]
         if self.exclusive is False and self.gpus and self.gpu_memory_mib is None:
-            raise Invalid.field(
-                "gpu_memory_mib", "is required when exclusive is false: sharing needs the memory to reserve"
-            )
+            errors["gpu_memory_mib"] = ["is required when exclusive is false: sharing needs the memory to reserve"]
         if self.gpus == 0 and self.cpus == 0 and not self.is_demo:
-            raise Invalid.field("cpus", "0 is not allowed without GPUs: a task takes at least one CPU slot or one GPU")
+            errors["cpus"] = ["0 is not allowed without GPUs: a task takes at least one CPU slot or one GPU"]
+        if errors:
+            raise Invalid.fields(errors)
 
     @property
     def is_exclusive(self) -> bool:
