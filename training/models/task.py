@@ -114,11 +114,9 @@ class Task(models.Model):
     class Meta:
         ordering = ["-pk"]
         indexes = [
-            # Task.objects.placeable(): few rows of a table that only grows.
+            # Task.objects.placeable() and places in its line, from the index alone. Not partial: see Run.
             models.Index(
-                fields=["-priority", "queued_at", "id"],
-                condition=Q(pending_runs__gt=0),
-                name="task_placeable",
+                fields=["status", "-priority", "queued_at", "id", "not_before", "pending_runs"], name="task_line"
             ),
             models.Index(fields=["status", "-id"], name="task_by_status"),
             models.Index(fields=["owner", "-id"], name="task_by_owner"),
