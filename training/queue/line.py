@@ -1,31 +1,42 @@
 """Places in the line of waiting tasks."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.db.models import Q
+from django.utils import timezone
 
-from training.models import Task
+from training.models import Task, TaskStatus
+
+# What tells whether a task stands in line, and where.
+LINE_COLUMNS = ("id", "status", "priority", "queued_at", "pending_runs", "not_before")
+Row = Mapping[str, Any]
 
 
-def places_in_line(task_ids: Collection[int]) -> dict[int, int]:
-    """Place of each of these tasks among all that may be placed now; 1 is next. Others are left out.
+def places_in_line(rows: Iterable[Row]) -> dict[int, int]:
+    """Id -> place among all tasks that may be placed now; 1 is next. Tasks that stand in no line are left out.
 
-    Counts in the database what is ahead of the first, and reads the line only from the first to the last of them:
-    neighbours in the line, as one page of a list mostly is, cost the same however long the line.
+    `rows` have LINE_COLUMNS. The database counts what is ahead of the first, and the line is read only from the
+    first to the last of them: neighbours in the line, as one page of a list mostly is, cost two queries and the
+    same however long the line; a single task costs one.
     """
-    line = Task.objects.placeable()
-    wanted = list(line.filter(pk__in=task_ids).values_list("priority", "queued_at", "pk")) if task_ids else []
+    wanted = sorted(filter(_is_in_line, rows), key=lambda row: (-row["priority"], row["queued_at"], row["id"]))
     if not wanted:
         return {}
-    before_first, before_last = (_ahead_of(*wanted[place]) for place in (0, -1))
-    ahead = line.filter(before_first).order_by().count()
-    between = line.filter(~before_first, before_last).values_list("pk", flat=True) if len(wanted) > 1 else ()
-    places = {pk: place for place, pk in enumerate((*between, wanted[-1][2]), start=ahead + 1)}
-    return {pk: places[pk] for _, _, pk in wanted}
+    line, ahead_of_first = Task.objects.placeable(), _ahead_of(wanted[0])
+    ids = [row["id"] for row in wanted]
+    if len(ids) > 1:
+        ids = [*line.filter(~ahead_of_first, _ahead_of(wanted[-1])).values_list("pk", flat=True), ids[-1]]
+    places = {pk: place for place, pk in enumerate(ids, start=line.filter(ahead_of_first).order_by().count() + 1)}
+    return {row["id"]: places[row["id"]] for row in wanted if row["id"] in places}
 
 
-def _ahead_of(priority: int, queued_at: datetime, pk: int) -> Q:
-    """Tasks whose turn comes before a task with this key, in the order of `placeable()`."""
-    older = Q(queued_at__lt=queued_at) | Q(queued_at=queued_at, pk__lt=pk)
-    return Q(priority__gt=priority) | Q(priority=priority) & older
+def _is_in_line(row: Row) -> bool:
+    is_due = row["not_before"] is None or row["not_before"] <= timezone.now()
+    return row["status"] == TaskStatus.WAITING and row["pending_runs"] > 0 and is_due
+
+
+def _ahead_of(row: Row) -> Q:
+    """Tasks whose turn comes before this one, in the order of `placeable()`."""
+    older = Q(queued_at__lt=row["queued_at"]) | Q(queued_at=row["queued_at"], pk__lt=row["id"])
+    return Q(priority__gt=row["priority"]) | Q(priority=row["priority"]) & older
