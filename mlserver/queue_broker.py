@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.db.utils import Error as DatabaseAway
 from django.utils import timezone
@@ -19,6 +20,8 @@ from training import paths
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGE_WITHIN_S = 60
+# A lock further ahead than this is a claim; a row that is queued at this moment may be ahead by a blink.
+CLAIM_LASTS = timedelta(seconds=1)
 
 
 class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
@@ -68,7 +71,8 @@ class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
         Only for a qcluster that starts, when no other of its name can be running.
         """
         now = timezone.now()
-        freed: int = self.get_connection().filter(key=self.list_key, lock__gt=now).update(lock=now)
+        claimed = self.get_connection().filter(key=self.list_key, lock__gt=now + CLAIM_LASTS)
+        freed: int = claimed.update(lock=now)
         return freed
 
     def _wait(self, timeout_s: float) -> None:
