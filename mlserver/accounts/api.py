@@ -4,6 +4,7 @@ from typing import Any
 
 import django_filters
 from django.contrib.auth.models import User
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -50,6 +51,7 @@ class ApiKeyFilter(django_filters.FilterSet):  # type: ignore[misc]  # the packa
         fields = ("user", "scope")
 
 
+@extend_schema(tags=["api-keys"])
 class ApiKeyViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[ApiKey]
 ):
