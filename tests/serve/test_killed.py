@@ -15,13 +15,15 @@ from training.execution.identity import ProcessIdentity
 
 pytestmark = pytest.mark.process
 
+QCLUSTER = ("qcluster", "sentinel", "worker", "monitor", "pusher")
+
 
 @pytest.fixture
 def server(server: RunningServer) -> RunningServer:
     return server.start()
 
 
-@pytest.mark.parametrize("role", ["web", "agent", "qcluster", "sentinel", "worker", "monitor", "pusher"])
+@pytest.mark.parametrize("role", ["web", "agent", *QCLUSTER])
 def test_it_replaces_a_process_that_was_killed(server: RunningServer, role: str) -> None:
     before = server.pids()
 
@@ -29,6 +31,9 @@ def test_it_replaces_a_process_that_was_killed(server: RunningServer, role: str)
 
     until(lambda: server.pids().get(role, [killed])[0] != killed, within_s=5, what=f"another {role}")
     server.runs_a_task()
+    if role in QCLUSTER:
+        old = [pid for other in QCLUSTER for pid in before[other]]
+        until(lambda: not [pid for pid in old if is_alive(pid)], what="nobody of the old qcluster takes tasks")
     kept = {"serve", "web", "agent"} - {role}
     assert {other: server.pids()[other] for other in kept} == {other: before[other] for other in kept}
 
