@@ -61,7 +61,7 @@ class RunningServer:
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", *arguments],
-                cwd=REPOSITORY, env=self.env, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                cwd=REPOSITORY, env=self.env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         until(lambda: self.is_up(since=started_at), within_s=START_WITHIN_S, what=f"started; {self.output}")
         return self
@@ -80,11 +80,12 @@ class RunningServer:
     def said(self) -> str:
         return self.output.read_text(errors="replace")
 
-    def stop(self, signum: int = signal.SIGTERM) -> tuple[int, float]:
-        """Exit status of serve, and the seconds it took until it was gone."""
+    def stop(self, signum: int = signal.SIGTERM, *, is_terminal: bool = False) -> tuple[int, float]:
+        """Exit status of serve, and the seconds it took; a terminal signals every process of the group."""
         assert self.process is not None
         asked_at = time.monotonic()
-        self.process.send_signal(signum)
+        send = os.killpg if is_terminal else os.kill
+        send(self.process.pid, signum)
         status = self.process.wait(timeout=20)
         return status, time.monotonic() - asked_at
 

@@ -34,7 +34,8 @@ def run() -> None:
     release_claims()
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     ForkGuard(depth=2, on_fork=_in_fork)
-    cluster = Cluster()
+    cluster = Cluster()  # takes SIGINT for itself, which a terminal sends to everybody
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cluster.start()
     setproctitle.setproctitle("qcluster parent")
     members = family(os.getpid())[1:]

@@ -33,9 +33,10 @@ def test_it_stops_on_ctrl_c_and_when_the_terminal_closes(server: RunningServer, 
     server.start()
     everybody = descendants(server.process.pid)
 
-    status, took_s = server.stop(signum)
+    status, took_s = server.stop(signum, is_terminal=True)
 
     assert (status, took_s < 3) == (0, True)
+    assert "died" not in server.said()
     assert [pid for pid in everybody if is_alive(pid)] == []
 
 
