@@ -46,11 +46,14 @@ def outcome_of(run: Run, rank: int, record: dict[str, Any]) -> Outcome:
 
 
 def last_lines(run: Run, rank: int) -> str:
-    """The end of the log, empty when there is none to be read."""
-    with opened_log(run, rank) as log:
-        if log is None:
-            return ""
-        return log.read(max(log.size - LAST_LINES_BYTES, 0), log.size).decode(errors="replace")
+    """The end of the log, empty when there is none to be read; a failing disk must not keep the run from ending."""
+    try:
+        with opened_log(run, rank) as log:
+            if log is not None:
+                return log.read(max(log.size - LAST_LINES_BYTES, 0), log.size).decode(errors="replace")
+    except OSError:
+        return ""
+    return ""
 
 
 def worst(outcomes: dict[int, Outcome]) -> tuple[int, Outcome]:
