@@ -109,7 +109,7 @@ class RunningServer:
             self.process.wait(timeout=10)
         return pid
 
-    def runs_a_task(self, *, within_s: float = 10) -> None:
+    def assert_runs_a_task(self, *, within_s: float = 10) -> None:
         """Submits /bin/true and waits until it has completed: web, queue, agent and supervisor all did their part."""
         answer = self.api.post("/api/v1/tasks", json={"command": ["/bin/true"]})
         assert answer.status_code == 201, answer.text

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from a2wsgi import WSGIMiddleware
+from a2wsgi.wsgi import WSGIResponder
 
 from mlserver.api import streams
 from mlserver.api.bodies import Failure, body_for
@@ -21,6 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 # Above every limit of a Django view; larger uploads have coroutines of their own.
 BODY_LIMIT_BYTES = 4 * 1024**2
+QUEUE_SIZE = 10
 STREAM_HEADER = streams.HEADER.lower().encode()
 
 
@@ -36,7 +38,7 @@ class Application:
     """One for the process; call `end_streams` before the server waits for its connections."""
 
     def __init__(self, wsgi: Callable[..., Any], threads: int) -> None:
-        self._wsgi: Any = WSGIMiddleware(wsgi, workers=threads)
+        self._wsgi = WSGIMiddleware(wsgi, workers=threads, send_queue_size=QUEUE_SIZE)
         self._streaming: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +53,7 @@ class Application:
             return
         drop_ambiguous_headers(scope)
         head = _Head(send)
-        await self._wsgi(scope, body, head.send)
+        await Responder(self._wsgi.app, self._wsgi.executor, QUEUE_SIZE)(scope, body, head.send)
         if head.stream is not None:
             await self._run(head.stream, scope["method"], receive, send)
 
@@ -82,6 +84,21 @@ class Application:
     def end_streams(self) -> None:
         for writing in self._streaming:
             writing.cancel()
+
+
+class Responder(WSGIResponder):  # type: ignore[misc]  # a2wsgi's types are of its own
+    """Queues the first messages without waiting for the loop to take each: one short answer is three of them."""
+
+    def __init__(self, app: Any, executor: Any, send_queue_size: int) -> None:
+        super().__init__(app, executor, send_queue_size)
+        self._room = send_queue_size - 1  # one place is for the end mark
+
+    def send(self, message: Any) -> None:
+        if self._room:
+            self._room -= 1
+            self.loop.call_soon_threadsafe(self.send_queue.put_nowait, message)
+        else:  # a long answer goes at the client's pace
+            super().send(message)
 
 
 class _Head:

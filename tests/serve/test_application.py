@@ -162,6 +162,39 @@ def test_a_header_with_an_underscore_cannot_pose_as_another() -> None:
     run(test)
 
 
+def test_a_long_answer_arrives_whole_and_waits_for_a_slow_client() -> None:
+    chunks = [b"%d " % number for number in range(100)]
+    made: list[bytes] = []
+
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        for chunk in chunks:
+            made.append(chunk)
+            yield chunk
+
+    async def test() -> None:
+        served = Application(wsgi, threads=1)
+        reads = asyncio.Event()
+
+        class Slow(Client):
+            async def send(self, message: dict[str, Any]) -> None:
+                await reads.wait()
+                await super().send(message)
+
+        client = Slow()
+        answered = asyncio.create_task(client.ask(served))
+        async with asyncio.timeout(WITHIN_S):
+            while len(made) < application.QUEUE_SIZE:
+                await asyncio.sleep(0)
+        assert len(made) < 2 * application.QUEUE_SIZE
+        reads.set()
+        await answered
+        assert client.body == b"".join(chunks)
+        assert client.is_complete
+
+    run(test)
+
+
 class Counting:
     """Writes 1, 2, 3, then waits to be cancelled or told to end."""
 

@@ -30,7 +30,7 @@ def test_it_replaces_a_process_that_was_killed(server: RunningServer, role: str)
     killed = server.kill9(role)
 
     until(lambda: server.pids().get(role, [killed])[0] != killed, within_s=5, what=f"another {role}")
-    server.runs_a_task()
+    server.assert_runs_a_task()
     if role in QCLUSTER:
         old = [pid for other in QCLUSTER for pid in before[other]]
         until(lambda: not [pid for pid in old if is_alive(pid)], what="nobody of the old qcluster takes tasks")
@@ -55,7 +55,7 @@ def test_it_restarts_a_qcluster_that_stands_still(server: RunningServer) -> None
     worker = server.pid("worker")
     os.kill(worker, signal.SIGSTOP)
     until(lambda: server.pids().get("worker", [worker])[0] != worker, within_s=40, what="another worker")
-    server.runs_a_task()
+    server.assert_runs_a_task()
     assert "the qcluster executes no tasks, ending it" in server.said()
 
 
@@ -67,7 +67,7 @@ def test_nothing_survives_a_killed_serve_and_the_next_start_works(server: Runnin
 
     until(lambda: not [pid for pid in everybody if is_alive(pid)], within_s=3, what="children gone")
     server.start()
-    server.runs_a_task()
+    server.assert_runs_a_task()
 
 
 def test_the_next_start_ends_what_an_earlier_serve_left_by_identity(server: RunningServer) -> None:

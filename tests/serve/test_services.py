@@ -21,7 +21,7 @@ def on_redis(tmp_path: Path, redis_server: RedisServer) -> Iterator[RunningServe
 
 
 def test_a_server_on_redis_runs_a_task(on_redis: RunningServer) -> None:
-    on_redis.runs_a_task()
+    on_redis.assert_runs_a_task()
 
 
 def test_redis_may_go_and_come_back(on_redis: RunningServer, redis_server: RedisServer) -> None:
@@ -29,7 +29,7 @@ def test_redis_may_go_and_come_back(on_redis: RunningServer, redis_server: Redis
     answer = on_redis.api.post("/api/v1/tasks", json={"command": ["/bin/true"]})
     assert answer.status_code == 201, answer.text
     redis_server.start()
-    on_redis.runs_a_task(within_s=20)
+    on_redis.assert_runs_a_task(within_s=20)
     asked_meanwhile = f"/api/v1/tasks/{answer.json()['id']}"
     until(
         lambda: on_redis.api.get(asked_meanwhile).json()["status"] == "completed",
@@ -46,14 +46,14 @@ def on_postgresql(tmp_path: Path, postgresql: str) -> Iterator[RunningServer]:
 
 
 def test_a_server_on_postgresql_runs_a_task(on_postgresql: RunningServer) -> None:
-    on_postgresql.runs_a_task()
+    on_postgresql.assert_runs_a_task()
 
 
 def test_every_connection_of_the_database_may_break(on_postgresql: RunningServer) -> None:
-    on_postgresql.runs_a_task()
+    on_postgresql.assert_runs_a_task()
     with psycopg.connect(on_postgresql.env["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-    on_postgresql.runs_a_task()
+    on_postgresql.assert_runs_a_task()
