@@ -1,6 +1,7 @@
 """Runs as the scheduler leaves them, and the records that their supervisors would write."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -62,5 +63,6 @@ def end_all_of(home: Path) -> None:
     """Kill every supervisor of this home, and what it started."""
     for record in home.glob("control/*/supervisor.json"):
         supervisor = ProcessIdentity.from_record(json.loads(record.read_text()))
-        supervisor.send(9)
-        end_remaining(record.parent.name)
+        if supervisor.pid != os.getpid():  # where a test names itself
+            supervisor.send(9)
+            end_remaining(record.parent.name)
