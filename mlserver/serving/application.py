@@ -6,10 +6,10 @@ slow clients and followers cost a coroutine each, never a thread.
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
-from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi import WSGIResponder
 
 from mlserver.api import streams
@@ -23,7 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 # Above every limit of a Django view; larger uploads have coroutines of their own.
 BODY_LIMIT_BYTES = 4 * 1024**2
 QUEUE_SIZE = 10
-STREAM_HEADER = streams.HEADER.lower().encode()
+NOT_SENT_OF_STREAMS = (streams.HEADER.lower(), "content-length")
 
 
 class Disconnected(Exception):
@@ -38,7 +38,8 @@ class Application:
     """One for the process; call `end_streams` before the server waits for its connections."""
 
     def __init__(self, wsgi: Callable[..., Any], threads: int) -> None:
-        self._wsgi = WSGIMiddleware(wsgi, workers=threads, send_queue_size=QUEUE_SIZE)
+        self._wsgi = wsgi
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="WSGI")
         self._streaming: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,10 +53,10 @@ class Application:
             await send_too_large(scope, send)
             return
         drop_ambiguous_headers(scope)
-        head = _Head(send)
-        await Responder(self._wsgi.app, self._wsgi.executor, QUEUE_SIZE)(scope, body, head.send)
-        if head.stream is not None:
-            await self._run(head.stream, scope["method"], receive, send)
+        responder: Any = Responder(self._wsgi, self._threads, QUEUE_SIZE)
+        await responder(scope, body, send)
+        if responder.stream is not None:
+            await self._run(responder.stream, scope["method"], receive, send)
 
     async def _run(self, stream: streams.Stream, method: str, receive: Receive, send: Send) -> None:
         """The body of an endless answer, until it ends, the client goes or the server stops."""
@@ -86,41 +87,35 @@ class Application:
             writing.cancel()
 
 
-class Responder(WSGIResponder):  # type: ignore[misc]  # a2wsgi's types are of its own
-    """Queues the first messages without waiting for the loop to take each: one short answer is three of them."""
+class Responder(WSGIResponder):
+    """One request in a thread of the pool.
+
+    Queues the first messages without waiting for the loop to take each: one short answer is three of them. Of a
+    response that names a stream it keeps the stream, here in the thread where the response is still alive.
+    """
 
     def __init__(self, app: Any, executor: Any, send_queue_size: int) -> None:
         super().__init__(app, executor, send_queue_size)
+        self.stream: streams.Stream | None = None
         self._room = send_queue_size - 1  # one place is for the end mark
 
+    def start_response(self, status: str, response_headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        token = next((value for name, value in response_headers if name == streams.HEADER), None)
+        if token is None:
+            return super().start_response(status, response_headers, exc_info)
+        kept = [pair for pair in response_headers if pair[0].lower() not in NOT_SENT_OF_STREAMS]
+        write = super().start_response(status, kept, exc_info)
+        self.stream = streams.take(token)
+        return write
+
     def send(self, message: Any) -> None:
+        if self.stream is not None:
+            return  # the empty body; the stream writes its own
         if self._room:
             self._room -= 1
             self.loop.call_soon_threadsafe(self.send_queue.put_nowait, message)
         else:  # a long answer goes at the client's pace
             super().send(message)
-
-
-class _Head:
-    """Passes a response on, but keeps the empty body of one that has a stream."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.stream: streams.Stream | None = None
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            await self._send(self._without_stream(message))
-        elif self.stream is None:
-            await self._send(message)
-
-    def _without_stream(self, message: Message) -> Message:
-        token = next((value for name, value in message["headers"] if name == STREAM_HEADER), None)
-        if token is None:
-            return message
-        self.stream = streams.take(token.decode())
-        kept = [pair for pair in message["headers"] if pair[0] not in (STREAM_HEADER, b"content-length")]
-        return {**message, "headers": kept}
 
 
 async def _cancel_when_gone(receive: Receive, writing: asyncio.Task[None]) -> None:
