@@ -16,7 +16,7 @@ from tests.execution.placed import placed, placed_again, recorded
 from tests.make import make_gpu, make_lease, make_sdk_run
 from tests.together import together
 from training.execution.control import Control
-from training.execution.finish import finish
+from training.execution.finish import finish, settle
 from training.models import Event, Run, Task
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
@@ -94,6 +94,18 @@ def test_twice_is_as_good_as_once() -> None:
     assert finish(run.pk) == f"{run.pk}: nothing to finish"
     task.refresh_from_db()
     assert (task.runs_completed, Event.objects.count()) == (1, events)
+
+
+@pytest.mark.database
+def test_who_read_the_run_before_it_ended_changes_nothing_after() -> None:
+    run = placed(status="running")
+    late = Run.objects.get(pk=run.pk)
+    assert settle(run, "finished", "ok", "exit code 0") is True
+    events = Event.objects.count()
+    assert settle(late, "failed", "killed", "its supervisor was killed") is False
+    task = Task.objects.get()
+    assert (task.status, task.runs_completed, task.runs_failed) == ("completed", 1, 0)
+    assert (Run.objects.get().status, Event.objects.count()) == ("finished", events)
 
 
 @pytest.mark.database
