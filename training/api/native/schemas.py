@@ -24,7 +24,7 @@ class Resources(s.Serializer[dict[str, object]]):
     queue = s.CharField(max_length=64, default=EXAMPLE.queue)
     priority = s.IntegerField(min_value=-100, max_value=100, default=EXAMPLE.priority, help_text="higher goes first")
     max_retries = s.IntegerField(min_value=0, max_value=100, default=EXAMPLE.max_retries)
-    backoff_s = s.FloatField(min_value=0, max_value=86_400, default=EXAMPLE.backoff_s, help_text="doubles each time")
+    backoff_s = s.FloatField(min_value=0, max_value=3600, default=EXAMPLE.backoff_s, help_text="doubles each time")
     time_limit_s = s.FloatField(allow_null=True, default=None, help_text="the run is stopped after it")
     grace_s = s.FloatField(min_value=0, max_value=3600, default=EXAMPLE.grace_s, help_text="between TERM and KILL")
 
