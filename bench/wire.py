@@ -21,8 +21,8 @@ class Wire:
 
     def post(self, path: str, body: Any) -> tuple[int, bytes]:
         content = json.dumps(body).encode()
-        lines = f"POST {path} HTTP/1.1\r\n{self.head}Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-        self.socket.sendall(lines.encode() + content)
+        about = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+        self.socket.sendall(f"POST {path} HTTP/1.1\r\n{self.head}{about}\r\n".encode() + content)
         return self._answer()
 
     def _answer(self) -> tuple[int, bytes]:

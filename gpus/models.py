@@ -52,6 +52,7 @@ class Gpu(models.Model):
     power_w = models.FloatField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "GPU"
         ordering = ["node_id", "index"]
 
     def __str__(self) -> str:

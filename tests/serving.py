@@ -61,7 +61,8 @@ class RunningServer:
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", *arguments],
-                cwd=REPOSITORY, env=self.env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                cwd=REPOSITORY, env=self.env, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         until(lambda: self.is_up(since=started_at), within_s=START_WITHIN_S, what=f"started; {self.output}")
         return self

@@ -22,6 +22,7 @@ class RunProcess(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        verbose_name_plural = "run processes"
         constraints = [models.UniqueConstraint(fields=["run", "rank"], name="one_process_per_rank")]
 
     def __str__(self) -> str:
