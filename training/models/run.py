@@ -86,6 +86,7 @@ class Run(models.Model):
     attempt = models.PositiveIntegerField(default=1, help_text="1 for the first execution of its task")
 
     node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
+    gpus = models.PositiveIntegerField(default=0, help_text="devices it was placed on; its leases name them")
     cpus = models.PositiveIntegerField(default=0, help_text="CPU slots held while active")
     memory_mib = models.PositiveIntegerField(default=0, help_text="memory reserved while active, in MiB")
 

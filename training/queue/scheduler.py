@@ -119,6 +119,7 @@ class Pass:
             id=new_run_id(),
             task=task,
             node_id=placement.node.id,
+            gpus=len(placement.gpus),
             cpus=waiting.demand.cpus,
             memory_mib=waiting.demand.memory_mib,
             attempt=task.runs.count() + 1,

@@ -9,6 +9,8 @@ from training.models import Lease
 
 def gpus_of_runs(run_ids: Collection[str]) -> dict[str, list[Row]]:
     """Run id -> its devices by index; released leases count too, so an ended run says where it ran."""
+    if not run_ids:
+        return {}
     leases = Lease.objects.filter(run_id__in=run_ids).order_by("gpu__index", "pk")
     devices: dict[str, dict[str, Row]] = defaultdict(dict)
     for run_id, index, uuid in leases.values_list("run_id", "gpu__index", "gpu__uuid"):

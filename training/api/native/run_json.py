@@ -22,14 +22,14 @@ SERIES_COLUMNS = ("count", "first", "last", "min", "max", "latest_step")
 def run_rows() -> "QuerySet[Run, Row]":
     """What `render_runs` needs of each run, in one query."""
     runs: QuerySet[Run] = Run.objects.visible()
-    rows: QuerySet[Run, Row] = runs.values(*COLUMNS, "task_id", "dir_name", "owner__username", "node__name")
+    rows: QuerySet[Run, Row] = runs.values(*COLUMNS, "task_id", "dir_name", "gpus", "owner__username", "node__name")
     return rows
 
 
 def render_runs(rows: list[Row]) -> list[Row]:
-    """Two more queries for any number of rows."""
-    run_ids = [row["id"] for row in rows]
-    gpus, summaries = gpus_of_runs(run_ids), summaries_of(run_ids)
+    """At most two more queries for any number of rows."""
+    gpus = gpus_of_runs([row["id"] for row in rows if row["gpus"]])
+    summaries = summaries_of([row["id"] for row in rows])
     return [_render(row, gpus.get(row["id"], []), summaries.get(row["id"], {})) for row in rows]
 
 

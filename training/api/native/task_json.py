@@ -67,8 +67,8 @@ def _render(row: Row, viewer: Viewer, places: dict[int, int], runs: dict[str, Ro
 def newest_runs(run_ids: Collection[str]) -> dict[str, Row]:
     if not run_ids:
         return {}
-    gpus = gpus_of_runs(run_ids)
-    rows = Run.objects.filter(pk__in=run_ids).values(*NEWEST_RUN_COLUMNS, "node__name")
+    rows = list(Run.objects.filter(pk__in=run_ids).values(*NEWEST_RUN_COLUMNS, "gpus", "node__name").order_by())
+    gpus = gpus_of_runs([row["id"] for row in rows if row["gpus"]])
     return {row["id"]: _render_newest(row, gpus.get(row["id"], [])) for row in rows}
 
 
