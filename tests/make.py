@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
@@ -104,7 +103,8 @@ def make_process(run: Run | None = None, **fields: Any) -> RunProcess:
 def make_lease(run: Run | None = None, gpu: Gpu | None = None, **fields: Any) -> Lease:
     """An exclusive lease of the whole device."""
     gpu, run = gpu or make_gpu(), run or make_run()
-    Run.objects.filter(pk=run.pk).update(gpus=F("gpus") + 1)
+    run.gpus += 1
+    run.save(update_fields=["gpus"])
     return Lease.objects.create(run=run, gpu=gpu, **{"memory_mib": gpu.memory_mib, **fields})
 
 

@@ -16,7 +16,8 @@ from tests.execution.placed import placed, placed_again, recorded
 from tests.make import make_gpu, make_lease, make_sdk_run
 from tests.together import together
 from training.execution.control import Control
-from training.execution.finish import finish, settle
+from training.execution.finish import finish
+from training.execution.settle import settle
 from training.models import Event, Run, Task
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]

@@ -240,7 +240,7 @@ def test_a_second_pass_writes_no_sentence_again(user: User) -> None:
 @pytest.mark.database
 def test_a_pass_over_a_thousand_tasks_is_as_many_queries_as_one_over_ten(user: User) -> None:
     make_gpu(make_node(cpu_slots=1))
-    line_up(user, 10, cpus=2)
+    line_up(user, 10, gpus=2, cpus=0)
     with CaptureQueriesContext(connection) as over_ten:
         schedule()
     line_up(user, 990, gpus=2, cpus=0)

@@ -25,4 +25,6 @@ def job_environment(run: Run, task: Task, directory: Path) -> dict[str, str]:
 
 def gpu_uuids(run: Run) -> list[str]:
     """Leased devices in index order; a run without leases sees none, so it cannot disturb others."""
+    if not run.gpus:
+        return []
     return list(run.leases.held().order_by("gpu__index").values_list("gpu__uuid", flat=True))

@@ -1,17 +1,15 @@
-"""Finish a run from its exit records: status, exit class, leases, and what its task does next."""
+"""Finish a run from its exit records: what they say of its processes, and the outcome that counts."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 
-from gpus.models import Gpu
 from mlserver.enqueue import enqueue
-from training.execution.classify import RETRIED, Outcome, classify, kernel_log_since
+from training.execution.classify import Outcome, classify, kernel_log_since
 from training.execution.control import Control
-from training.execution.remains import gpus_still_used
-from training.models import Event, ExitClass, Lease, Run, RunProcess, RunStatus, Task, TaskStatus
+from training.execution.settle import settle
+from training.models import ExitClass, Run, RunProcess
 from training.tracking.logs.files import opened_log
 
 LAST_LINES_BYTES = 8192
@@ -32,7 +30,8 @@ def finish(run_id: str) -> str:
         return end_other_ranks(run, outcome, set(records) - set(ended))
     for ended_rank, record in ended.items():
         note_process(run, ended_rank, record)
-    settle(run, outcome.status, outcome.exit_class, outcome.reason, **facts_of(ended[rank]))
+    warnings = [warning for record in ended.values() for warning in warnings_of(record)]
+    settle(run, outcome.status, outcome.exit_class, outcome.reason, warnings=warnings, **facts_of(ended[rank]))
     return f"{run_id}: {outcome.status}, {outcome.exit_class}"
 
 
@@ -115,56 +114,6 @@ def facts_of(record: dict[str, Any]) -> dict[str, Any]:
 
 def instant(epoch_s: float | None) -> datetime | None:
     return datetime.fromtimestamp(epoch_s, UTC) if epoch_s else None
-
-
-def settle(run: Run, status: str, exit_class: str, reason: str, **facts: Any) -> bool:
-    """End the run, free its GPUs and move its task on, all in one transaction; False when it had ended already."""
-    still_used = gpus_still_used(run)  # asks the driver, so before the transaction
-    with transaction.atomic():
-        # Without the key lock, so that events of other runs of the task need not wait.
-        task = Task.objects.select_for_update(no_key=True).filter(pk=run.task_id or 0).first()
-        if not run.finish(status, exit_class, reason, **facts):
-            return False
-        for rank in run.processes.values_list("rank", flat=True):
-            for word, message in warnings_of(Control(run.pk, rank).read("exit") or {}):
-                Event.objects.say(word, message, run=run, is_warning=True)
-        free_gpus(run, still_used)
-        if task is not None:
-            advance(task, run)
-    return True
-
-
-def free_gpus(run: Run, still_used: dict[str, str]) -> None:
-    """A device on which a process of the run still sits is quarantined, so nobody is placed beside it."""
-    for gpu in Gpu.objects.filter(leases__run=run, leases__released_at=None, uuid__in=still_used):
-        if gpu.quarantine(still_used[gpu.uuid]):
-            Event.objects.say("GpuQuarantined", f"GPU {gpu.index}: {still_used[gpu.uuid]}", run=run, is_warning=True)
-    Lease.objects.held().filter(run=run).update(released_at=timezone.now())
-
-
-def advance(task: Task, run: Run) -> None:
-    """Count the execution; retry it, wait for the next, or end the task."""
-    if run.status == RunStatus.FINISHED:
-        task.runs_completed += 1
-        task.save(update_fields=["runs_completed"])
-    elif run.status == RunStatus.FAILED and task.stop_requested_at is None:
-        if run.exit_class in RETRIED and task.retries_used < task.max_retries:
-            task.retry_later(f"run {run.pk} failed ({run.exit_class})")
-            return
-        task.runs_failed += 1
-        task.save(update_fields=["runs_failed"])
-    if task.has_active_runs():
-        return
-    if task.pending_runs > 0:
-        task.wait_for_next()
-    else:
-        task.end(final_status(task, run))
-
-
-def final_status(task: Task, run: Run) -> TaskStatus:
-    if task.stop_requested_at is not None or run.status == RunStatus.STOPPED:
-        return TaskStatus.STOPPED
-    return TaskStatus.FAILED if task.runs_failed else TaskStatus.COMPLETED
 
 
 def ask_for_finish(run_id: str) -> None:

@@ -14,7 +14,6 @@ from django.conf import settings
 from gpus.availability import why_not_schedulable
 from gpus.models import Gpu
 from mlserver.enqueue import enqueue
-from mlserver.wakeup import notify
 from training import paths
 from training.execution import supervisor
 from training.execution.control import Control
@@ -36,22 +35,22 @@ def launch(run_id: str) -> str:
         return f"{run_id}: no such queued run"
     if not run.claim_launch():
         return f"{run_id}: not to be launched, it is {run.status}"
-    if not was_prepared(run) and (problem := leased_gpu_problem(run)):
+    processes = list(run.processes.order_by("rank"))
+    if not was_prepared(processes) and (problem := leased_gpu_problem(run)):
         return hand_back(run, problem)
-    for process in run.processes.order_by("rank"):
+    for process in processes:
         try:
             start_supervisor(run, run.task, process)
         except OSError as error:
-            return give_up(run, process.rank, error)
-    notify(paths.agent_fifo(), run_id)
+            return give_up(run, processes, process, error)
     if Run.objects.filter(pk=run_id, status=RunStatus.ENDING).exists():
         deliver_stop(run)
     return f"{run_id}: launched"
 
 
-def was_prepared(run: Run) -> bool:
-    """An earlier launch came far enough that its supervisor may live: such a run is never handed back."""
-    return any(Control(run.pk, process.rank).read("spec") for process in run.processes.all())
+def was_prepared(processes: list[RunProcess]) -> bool:
+    """An earlier launch came far enough that a supervisor may live: such a run is never handed back."""
+    return any(Control(process.run_id, process.rank).read("spec") for process in processes)
 
 
 def ask_for_launch(run_id: str) -> None:
@@ -60,6 +59,8 @@ def ask_for_launch(run_id: str) -> None:
 
 def leased_gpu_problem(run: Run) -> str:
     """Did an outsider take a leased device since the pass, or was it switched off?"""
+    if not run.gpus:
+        return ""
     leased = Gpu.objects.filter(leases__run=run, leases__released_at=None).select_related("node")
     for gpu in leased.order_by("index"):
         if problem := why_not_schedulable(gpu):
@@ -67,11 +68,11 @@ def leased_gpu_problem(run: Run) -> str:
     return ""
 
 
-def give_up(run: Run, rank: int, error: OSError) -> str:
+def give_up(run: Run, processes: list[RunProcess], failed: RunProcess, error: OSError) -> str:
     """The server itself could not prepare the run (a full disk, say): it waits and is tried again."""
     problem = f"the server could not start it: {error.strerror}" + (f" ({error.filename})" if error.filename else "")
-    Control(run.pk, rank).forget("spec")
-    if was_prepared(run):
+    Control(run.pk, failed.rank).forget("spec")
+    if was_prepared(processes):
         return f"{run.pk}: {problem}; ranks that were started wait for the next try"
     return hand_back(run, problem, delay_s=DISK_DELAY_S)
 

@@ -74,9 +74,9 @@ def end_remaining(run_id: str) -> int:
 
 def gpus_still_used(run: Run) -> dict[str, str]:
     """uuid -> sentence for each leased device on which the driver still lists a process of the run."""
-    uuids = list(run.leases.held().values_list("gpu__uuid", flat=True))
-    if not uuids:
+    if not run.gpus:
         return {}
+    uuids = list(run.leases.held().values_list("gpu__uuid", flat=True))
     mine = remaining_processes(run.pk)
     said = {}
     for uuid in uuids:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from training.execution.control import Control
+from training.execution.settle import settle
 from training.models import ExitClass, Run, RunStatus
 
 LAUNCH_PATIENCE = timedelta(seconds=10)
@@ -31,6 +32,4 @@ def was_launched(run: Run) -> bool:
 
 
 def finish_unlaunched(run: Run) -> None:
-    from training.execution.finish import settle
-
     settle(run, RunStatus.STOPPED, ExitClass.STOPPED, "stopped before it started")

@@ -178,7 +178,7 @@ class Run(models.Model):
         **changes: Any,
     ) -> bool:
         """Compare-and-swap with its event in one transaction; False when the run was elsewhere already."""
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             changed = Run.objects.filter(pk=self.pk, status__in=expected).update(**changes)
             if changed:
                 Event.objects.say(reason, message, run=self, is_warning=is_warning)

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from training.models.event import Event
@@ -181,9 +182,10 @@ class Task(models.Model):
         }
         return self._move((TaskStatus.ACTIVE,), "Retrying", said, is_warning=True, idle=TaskStatus.WAITING, **changes)
 
-    def wait_for_next(self) -> bool:
-        """active -> waiting: no execution is under way, some are still to place."""
-        return self._move((TaskStatus.ACTIVE,), "", "", status=TaskStatus.WAITING)
+    def wait_for_next(self, **counts: int) -> bool:
+        """active -> waiting: no execution is under way, some are still to place. `counts` as in `end`."""
+        changes: dict[str, Any] = {"status": TaskStatus.WAITING, **counts}
+        return self._move((TaskStatus.ACTIVE,), "", "", **changes)
 
     def request_stop(self, why: str) -> bool:
         """Nothing more is placed; a task without active runs ends at once, others when their runs have."""
@@ -194,9 +196,9 @@ class Task(models.Model):
         }
         return self._move(UNENDED, "Stopping", why, idle=TaskStatus.STOPPED, **changes)
 
-    def end(self, status: str) -> bool:
-        """active -> completed, failed or stopped."""
-        changes: dict[str, Any] = {"ended_at": timezone.now(), "waiting_reason": "", "pending_runs": 0}
+    def end(self, status: str, **counts: int) -> bool:
+        """active -> completed, failed or stopped; `counts` are runs_completed and runs_failed."""
+        changes: dict[str, Any] = {"ended_at": timezone.now(), "waiting_reason": "", "pending_runs": 0, **counts}
         failed = status == TaskStatus.FAILED
         said = f"task {status}"
         return self._move((TaskStatus.ACTIVE,), status.capitalize(), said, is_warning=failed, status=status, **changes)
@@ -225,12 +227,20 @@ class Task(models.Model):
 
         `idle` is the status it gets when none of its runs is active; a placement at the same time waits for the row.
         """
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             if idle is not None and Task.objects.locked(self.pk) and not self.has_active_runs():
                 changes |= {"status": idle} | ({"ended_at": timezone.now()} if idle in ENDED else {})
             changed = Task.objects.filter(pk=self.pk, deleted_at=None, status__in=expected).update(**changes)
             if changed and reason:
                 Event.objects.say(reason, message, task_id=self.pk, run_id=run_id, is_warning=is_warning)
         if changed:
-            self.refresh_from_db()
+            self._take_over(changes)
         return bool(changed)
+
+    def _take_over(self, changes: dict[str, Any]) -> None:
+        """Make this instance say what the row says; what the database computed is read when it is asked for."""
+        for name, value in changes.items():
+            if isinstance(value, Combinable):
+                self.__dict__.pop(name, None)
+            else:
+                setattr(self, name, value)

@@ -12,20 +12,25 @@ from training.models import Lease, Run
 from training.queue.placement import GpuLedger, NodeLedger
 
 
-def read_ledger() -> list[NodeLedger]:
-    """Four queries, whatever the number of tasks. Call inside the transaction of the pass."""
+def read_ledger(*, with_gpus: bool = True) -> list[NodeLedger]:
+    """Four queries, whatever the number of tasks, two when nobody asks for GPUs. Call inside the pass' transaction."""
     now = timezone.now()
     nodes = {node.pk: node_ledger(node, now) for node in Node.objects.order_by("pk")}
     used = Run.objects.queued().active().order_by().values("node").annotate(cpus=Sum("cpus"), memory=Sum("memory_mib"))
     for row in used:
         if node := nodes.get(row["node"]):
             node.used_cpus, node.used_memory_mib = row["cpus"], row["memory"]
+    if with_gpus:
+        add_gpus(nodes)
+    return list(nodes.values())
+
+
+def add_gpus(nodes: dict[int, NodeLedger]) -> None:
     leases: dict[int, list[Lease]] = defaultdict(list)
     for lease in Lease.objects.held().order_by("pk"):
         leases[lease.gpu_id].append(lease)
     for gpu in Gpu.objects.filter(is_present=True).select_related("node").order_by("node_id", "index"):
         nodes[gpu.node_id].gpus.append(gpu_ledger(gpu, leases[gpu.pk]))
-    return list(nodes.values())
 
 
 def node_ledger(node: Node, now: datetime) -> NodeLedger:

@@ -33,7 +33,9 @@ def schedule() -> list[str]:
     with transaction.atomic():
         lock_pass()
         waiting = read_waiting()
-        return Pass(read_ledger()).run(waiting) if waiting else []
+        if not waiting:
+            return []
+        return Pass(read_ledger(with_gpus=any(task.demand.gpus for task in waiting))).run(waiting)
 
 
 def schedule_and_launch() -> list[str]:
