@@ -89,7 +89,7 @@ else:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# -- django-q2: each value guards against a trap named in docs/engine.md; mlserver.checks refuses others
+# -- django-q2: each value guards against a trap named in docs/queue.md; mlserver.checks refuses others
 Q_REDIS_URL = env_str("Q_REDIS_URL")
 Q_CLUSTER = {
     "name": "mlserver",
