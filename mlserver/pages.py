@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from gpus.models import Gpu
+from mlserver.accounts.login import PAGE_POLICY
 from mlserver.accounts.permissions import open_route
 from mlserver.api.rendering import json_response, to_json
 from training.models import Run, Task, TaskStatus
@@ -24,8 +25,6 @@ DESCRIPTION = {
     "docs": "/docs",
     "health": "/health",
 }
-# The status page loads its style sheet and nothing else.
-PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
 NEWEST = 10
 
 

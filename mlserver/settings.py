@@ -168,7 +168,7 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "/login"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -182,7 +182,7 @@ CORS_ALLOW_HEADERS = (
     "accept", "authorization", "content-type", "idempotency-key", "last-event-id", "upload-offset",
     "x-api-key", "x-auth-token", "x-requested-with",
 )  # fmt: skip
-CORS_EXPOSE_HEADERS = ("location", "retry-after", "upload-offset", "idempotent-replayed")
+CORS_EXPOSE_HEADERS = ("location", "retry-after", "upload-offset", "idempotent-replayed", "x-next-offset")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -3,8 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from mlserver.accounts.login import limits_logins, login, logout
+from mlserver.accounts.permissions import open_route
 from mlserver.api.docs import RedocPage, SwaggerPage, openapi
 from mlserver.pages import health, index, runicorn_health
+
+# Under the name that the browsable pages look for when they offer to log in and out.
+sessions = [path("login", login, name="login"), path("logout", logout, name="logout")]
 
 urlpatterns = [
     path("", index, name="index"),
@@ -13,6 +18,9 @@ urlpatterns = [
     path("openapi.json", openapi, name="schema"),
     path("docs", SwaggerPage.as_view(), name="docs"),
     path("redoc", RedocPage.as_view(), name="redoc"),
+    path("", include((sessions, "rest_framework"))),
+    # Before the admin's own, which knows no limit.
+    path("admin/login/", open_route(limits_logins(admin.site.login))),
     path("admin/", admin.site.urls),
     path("", include("mlserver.api.native")),
 ]

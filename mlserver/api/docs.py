@@ -45,13 +45,13 @@ class KeyScheme(OpenApiAuthenticationExtension):
 
 
 class BrowserScheme(OpenApiAuthenticationExtension):
-    """The session of somebody who logged in at /admin/; unsafe calls carry the CSRF token too."""
+    """The session of somebody who logged in at /login; unsafe calls carry the CSRF token too."""
 
     target_class = "mlserver.accounts.authentication.BrowserAuthentication"
     name = "Session"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "log in at /admin/"}
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": "log in at /login"}
 
 
 class LoopbackScheme(OpenApiAuthenticationExtension):

@@ -4,13 +4,16 @@ import pytest
 from django.test import Client
 
 from mlserver.accounts.keys import failed_keys
+from mlserver.accounts.login import failed_logins
 
 
 @pytest.fixture(autouse=True)
 def _no_failures_left_over() -> Iterator[None]:
-    failed_keys.clear()
+    for failures in (failed_keys, failed_logins):
+        failures.clear()
     yield
-    failed_keys.clear()
+    for failures in (failed_keys, failed_logins):
+        failures.clear()
 
 
 @pytest.fixture

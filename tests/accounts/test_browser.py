@@ -86,7 +86,7 @@ def test_a_plain_view_keeps_the_same_rules(client: Client) -> None:
 
 def test_a_page_sends_a_browser_to_the_login_and_a_program_not(client: Client) -> None:
     answer = client.get("/page?a=1", headers={"Accept": "text/html"})
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/login/?next=/page%3Fa%3D1")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/login?next=/page%3Fa%3D1")
     assert client.get("/page").status_code == 401
 
 

@@ -43,7 +43,7 @@ def test_it_shows_strangers_a_page_without_anything_of_the_users(client):
     make_run(make_task(name="secret project"))
     page = client.get("/", headers=HTML).content.decode()
     assert 'href="/docs"' in page
-    assert 'href="/admin/"' in page
+    assert 'href="/login?next=/"' in page
     assert "secret project" not in page
 
 
