@@ -33,8 +33,9 @@ class Outcome:
         return STATUS_OF.get(self.exit_class, RunStatus.FAILED)
 
 
-def classify(record: dict[str, Any], last_lines: str, kernel_log: Iterable[str] = ()) -> Outcome:
-    """`record` is an exit record, `last_lines` the end of the log, `kernel_log` lines of the run's lifetime.
+def classify(record: dict[str, Any], last_lines: str, kernel_log: Iterable[str] | None = None) -> Outcome:
+    """`record` is an exit record, `last_lines` the end of the log, `kernel_log` lines of the run's lifetime,
+    None when the kernel's log may not be read.
 
     Only exit code 0 in a record is success, and only when nobody stopped the run.
     """
@@ -63,19 +64,30 @@ def stopped(record: dict[str, Any], how: str) -> Outcome:
     return Outcome(ExitClass.KILLED, f"the supervisor was told to end from outside the server; {how}{by_force}")
 
 
-def failed(record: dict[str, Any], last_lines: str, kernel_log: Iterable[str]) -> Outcome:
+def failed(record: dict[str, Any], last_lines: str, kernel_log: Iterable[str] | None) -> Outcome:
     code, signum = record.get("exit_code"), record.get("exit_signal")
     how = how_it_ended(code, signum)
     was_sigkilled = signum == signal.SIGKILL or code == 128 + signal.SIGKILL
-    if was_sigkilled and record.get("oom_kills", 0) > 0:
-        return Outcome(ExitClass.OOM, f"{how}; the control group counts {record['oom_kills']} kills for memory")
-    if was_sigkilled and (line := kernel_kill(record, kernel_log)):
-        return Outcome(ExitClass.OOM, f"{how}; the kernel log says: {line.strip()[:200]}")
+    if was_sigkilled and (evidence := kernel_evidence(record, kernel_log)):
+        return Outcome(ExitClass.OOM, f"{how}; {evidence}")
     if found := OUT_OF_MEMORY.search(last_lines):
         return Outcome(ExitClass.OOM, f"{how}; its last lines say: {line_around(last_lines, found)}")
     if signum is not None:
         return Outcome(ExitClass.KILLED, how)
     return Outcome(ExitClass.ERROR, how)
+
+
+def kernel_evidence(record: dict[str, Any], kernel_log: Iterable[str] | None) -> str:
+    """What shows that the kernel killed for memory, else empty.
+
+    A counter of the run's own control group proves it. One that is shared with other runs counts only where the
+    kernel's log, which names processes, cannot be asked.
+    """
+    kills = record.get("oom_kills", 0)
+    if kills > 0 and (kernel_log is None or not record.get("is_oom_counter_shared")):
+        return f"the control group counts {kills} kills for memory"
+    line = kernel_kill(record, kernel_log or ())
+    return f"the kernel log says: {line.strip()[:200]}" if line else ""
 
 
 def kernel_kill(record: dict[str, Any], kernel_log: Iterable[str]) -> str:
@@ -109,12 +121,12 @@ def line_around(text: str, found: re.Match[str]) -> str:
     return text[start : end if end >= 0 else None].strip()[:200]
 
 
-def kernel_log_since(started_at: float) -> list[str]:
-    """Lines of the kernel's ring buffer after `started_at` (epoch s); empty without the right to read it."""
+def kernel_log_since(started_at: float) -> list[str] | None:
+    """Lines of the kernel's ring buffer after `started_at` (epoch s); None without the right to read it."""
     try:
         kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return []
+        return None
     boot = psutil.boot_time()
     lines = []
     try:

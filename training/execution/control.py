@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Control:
         """The exit record in the name of a supervisor that could not write it; never over an existing one."""
         self.create()
         reserve = self.directory / "exit.reserve"
-        if (self.directory / "exit.json").exists():
+        if self.read("exit") is not None:  # one that a power failure left in pieces is none
             return False
         records.write_reserved(str(reserve), str(self.directory / "exit.json"), dict(record))
         return True
@@ -72,9 +73,13 @@ class Control:
         record = self.read("supervisor")
         return ProcessIdentity.from_record(record) if record else None
 
+    def remove(self) -> None:
+        """Take away what a launch prepared for a supervisor that never was."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     def supervisor_said(self) -> str:
-        """The end of what a broken supervisor wrote to its standard error."""
+        """The last line that a broken supervisor wrote to its standard error, which names its exception."""
         with contextlib.suppress(OSError), open(self.directory / "supervisor.err", "rb") as file:
             file.seek(max(os.fstat(file.fileno()).st_size - 2000, 0))
-            return file.read().decode(errors="replace").strip()
+            return file.read().decode(errors="replace").strip().rpartition("\n")[2]
         return ""

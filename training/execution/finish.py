@@ -40,7 +40,7 @@ def outcome_of(run: Run, rank: int, record: dict[str, Any]) -> Outcome:
     if record.get("stop_reason") == "terminated" and run.stop_requested_at is not None:
         record = {**record, "stop_reason": "stopped"}  # the order could not be written, the signal came through
     was_sigkilled = record.get("exit_signal") == 9 or record.get("exit_code") == 137
-    kernel_log = kernel_log_since(record.get("started_at") or 0) if was_sigkilled else []
+    kernel_log = kernel_log_since(record.get("started_at") or 0) if was_sigkilled else None
     return classify(record, lines, kernel_log)
 
 

@@ -1,5 +1,6 @@
 """Launch a placed run: claim it, check its GPUs once more, start its supervisors, or hand it back with a reason."""
 
+import contextlib
 import errno
 import os
 import pwd
@@ -50,7 +51,12 @@ def launch(run_id: str) -> str:
 
 def was_prepared(processes: list[RunProcess]) -> bool:
     """An earlier launch came far enough that a supervisor may live: such a run is never handed back."""
-    return any(Control(process.run_id, process.rank).read("spec") for process in processes)
+    return any(Control(process.run_id, process.rank).read("spec") or has_supervisor(process) for process in processes)
+
+
+def has_supervisor(process: RunProcess) -> bool:
+    """One exists or existed; it may not have come to write its own record yet."""
+    return Control(process.run_id, process.rank).supervisor() is not None or process.supervisor_pid is not None
 
 
 def ask_for_launch(run_id: str) -> None:
@@ -79,7 +85,11 @@ def give_up(run: Run, processes: list[RunProcess], failed: RunProcess, error: OS
 
 def hand_back(run: Run, problem: str, *, delay_s: float = 1) -> str:
     """The task waits again; a run that was told to stop meanwhile ends here, for nobody else will start it."""
+    directory = run.directory
     if run.hand_back(problem, delay_s=delay_s):
+        Control(run.pk).remove()
+        with contextlib.suppress(OSError):  # not made yet, or not empty and so somebody's
+            directory.rmdir()
         return f"{run.pk}: handed back, {problem}"
     Run.objects.filter(pk=run.pk, status=RunStatus.ENDING).update(launch_claimed_at=None)
     return deliver_stop(run)
@@ -88,7 +98,7 @@ def hand_back(run: Run, problem: str, *, delay_s: float = 1) -> str:
 def start_supervisor(run: Run, task: Task, process: RunProcess) -> None:
     """Raises OSError when directories or the supervisor's process cannot be made."""
     control = Control(run.pk, process.rank)
-    if control.supervisor() is not None:
+    if has_supervisor(process):
         return  # an earlier launch came this far before it was lost
     control.create()
     directory = make_run_dir(run)

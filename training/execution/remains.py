@@ -11,7 +11,7 @@ from training.execution.identity import ProcessIdentity
 from training.execution.supervision import records, tree
 from training.models import Run
 
-END_WITHIN_S = 5.0
+END_WITHIN_S = 0.3
 
 
 def remaining_processes(run_id: str) -> dict[int, int]:
@@ -28,9 +28,7 @@ def remaining_processes(run_id: str) -> dict[int, int]:
             is_ours = session is not None and stat[2] == session.pid and stat[3] >= session.start_ticks
             if stat[0] not in "ZX" and (is_ours or mark in environment_of(pid)):
                 found[pid] = stat[3]
-    for pid in list(found):
-        found |= tree.descendants(pid)
-    return found
+    return found | tree.descendants(*found)
 
 
 def session_of(run_id: str) -> ProcessIdentity | None:
@@ -55,21 +53,17 @@ def environment_of(pid: int) -> list[bytes]:
         return []
 
 
-def end_remaining(run_id: str) -> int:
-    """SIGKILL what is left of the run until nothing is; returns how many processes there were.
+def end_remaining(run_id: str) -> tuple[int, list[int]]:
+    """SIGKILL what is left of the run; (how many processes there were, pids that are still there).
 
-    Raises TimeoutError when some process does not go away, which only an uninterruptible one can.
+    Waits a moment only: the agent, which watches all runs, calls this. Only a process that the kernel cannot
+    interrupt (a dead network drive, a driver) or that is not ours to kill stays.
     """
-    ended: set[tuple[int, int]] = set()
+    ended = tree.kill_all(lambda: remaining_processes(run_id))
     deadline = time.monotonic() + END_WITHIN_S
-    while remaining := remaining_processes(run_id):
-        for pid, start_ticks in remaining.items():
-            tree.send(pid, start_ticks, 9)
-        ended |= set(remaining.items())
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"processes {sorted(remaining)} of run {run_id} survive SIGKILL")
+    while (left := remaining_processes(run_id)) and time.monotonic() < deadline:
         time.sleep(0.01)
-    return len(ended)
+    return ended, sorted(left)
 
 
 def gpus_still_used(run: Run) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Requests that the agent repeats: the queue may lose a message, so whatever stays undone is asked again."""
 
+import logging
 import time
 from datetime import timedelta
 from itertools import groupby
@@ -12,6 +13,8 @@ from training.execution.control import Control
 from training.execution.finish import ask_for_finish
 from training.execution.watch import Watch
 from training.models import Run, RunStatus, Task
+
+log = logging.getLogger(__name__)
 
 UNLAUNCHED_S = 3.0
 ASK_AGAIN_S = 3.0
@@ -31,7 +34,10 @@ def repeat(node: Node, watch: Watch) -> None:
         alive.add(run_id)
         ranks = tuple(rank for *_, rank in processes if rank is not None)
         is_old = now - created_at > timedelta(seconds=UNLAUNCHED_S)
-        repeat_for_run(run_id, ranks, status, watch, is_old=is_old)
+        try:
+            repeat_for_run(run_id, ranks, status, watch, is_old=is_old)
+        except OSError as error:  # of one run, a full disk say: the others must not wait for it
+            log.warning("%s is looked at again later: %s", run_id, error)
     for key in [key for key in _asked_at if key[1] and key[1] not in alive]:
         del _asked_at[key]
     repeat_pass(node)

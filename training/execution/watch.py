@@ -17,6 +17,8 @@ from training.models import ExitClass, Run, RunProcess, RunStatus
 
 log = logging.getLogger(__name__)
 
+GIVE_UP_S = 30.0
+
 
 @dataclass
 class Watched:
@@ -34,6 +36,7 @@ class Watch:
         self.selector = selector
         self.watched: dict[tuple[str, int], Watched] = {}
         self.running: set[str] = set()
+        self.lost_at: dict[str, float] = {}
 
     def look_at(self, run_id: str, ranks: tuple[int, ...] = (0,)) -> None:
         """Act on the records of a run: attach to its supervisors, note its start, ask for its finish."""
@@ -81,18 +84,25 @@ class Watch:
             self.supervisor_lost(watched.control, watched.supervisor)
 
     def supervisor_lost(self, control: Control, supervisor: ProcessIdentity) -> None:
-        """Gone without an exit record: end what is left of the run and write the record in its name."""
-        said = control.supervisor_said()
-        if supervisor.is_of_this_boot() and control.read("exec") is None and said:
-            record = exit_record(ExitClass.LAUNCH_FAILED, f"the supervisor could not start the command: {said}")
-        elif not supervisor.is_of_this_boot():
+        """Gone without an exit record: end what is left of the run and write the record in its name.
+
+        Processes that survive SIGKILL are tried again with each tick; after GIVE_UP_S the run ends without them.
+        """
+        command, said = control.read("exec"), control.supervisor_said()
+        if not supervisor.is_of_this_boot():
             record = exit_record(ExitClass.NODE_LOST, "the machine was restarted while it ran")
+        elif command is None and said:
+            record = exit_record(ExitClass.LAUNCH_FAILED, f"the supervisor could not start the command: {said}")
         else:
-            ended = end_remaining(control.run_id)
-            record = exit_record(ExitClass.KILLED, f"its supervisor was killed; {ended} remaining processes were ended")
-        if command := control.read("exec"):
+            ended, left = end_remaining(control.run_id)
+            lost_at = self.lost_at.setdefault(control.run_id, time.monotonic())
+            if left and time.monotonic() - lost_at < GIVE_UP_S:
+                return
+            record = exit_record(ExitClass.KILLED, how_it_was_lost(ended, left))
+        if command is not None:
             record |= {"pid": command["pid"], "started_at": command["started_at"]}
         control.write_exit(record)
+        self.lost_at.pop(control.run_id, None)
         ask_for_finish(control.run_id)
 
     def note_start(self, control: Control) -> None:
@@ -135,6 +145,12 @@ def supervisor_of_row(control: Control) -> ProcessIdentity | None:
     if row is None or row.supervisor_pid is None:
         return None
     return ProcessIdentity(row.supervisor_pid, row.supervisor_start_ticks or 0, row.boot_id)
+
+
+def how_it_was_lost(ended: int, left: list[int]) -> str:
+    if left:
+        return f"its supervisor was killed; process {', '.join(map(str, left))} survives SIGKILL"
+    return f"its supervisor was killed; {ended} remaining processes were ended"
 
 
 def exit_record(exit_class: ExitClass, error: str) -> dict[str, object]:

@@ -132,7 +132,9 @@ class Run(models.Model):
 
     def claim_launch(self, *, stale_s: float = 5) -> bool:
         """Only one launch goes on; a claim older than `stale_s` belonged to a worker that died."""
-        free = Q(launch_claimed_at=None) | Q(launch_claimed_at__lt=timezone.now() - timedelta(seconds=stale_s))
+        now, stale = timezone.now(), timedelta(seconds=stale_s)
+        # A claim of the future is from before the clock was set back.
+        free = Q(launch_claimed_at=None) | Q(launch_claimed_at__lt=now - stale) | Q(launch_claimed_at__gt=now + stale)
         mine = Run.objects.filter(free, pk=self.pk, status=RunStatus.STARTING)
         return bool(mine.update(launch_claimed_at=timezone.now()))
 

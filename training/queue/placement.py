@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+# As many clients as NVIDIA's Multi-Process Service lets share a device.
+RUNS_PER_GPU = 48
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -43,6 +46,8 @@ class GpuLedger:
             return f"only {self.memory_mib} MiB in all"
         if self.is_exclusive or (demand.is_exclusive and self.held_by):
             return f"held by run {', '.join(self.held_by)}"
+        if len(self.held_by) >= RUNS_PER_GPU:
+            return f"shared by {RUNS_PER_GPU} runs already"
         if not demand.is_exclusive and self.free_mib() < needed:
             return f"only {max(self.free_mib(), 0)} MiB free"
         return ""

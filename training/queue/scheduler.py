@@ -15,6 +15,8 @@ from training.queue.ledger import read_ledger
 from training.queue.placement import Demand, NodeLedger, Placement, place, take
 from training.queue.reasons import write_reasons
 
+# Placements of one pass: it holds the database's one writer, so the rest is for the next.
+PLACE_AT_ONCE = 50
 PASS_LOCK = 0x6D6C7061  # any constant: the advisory lock of passes
 
 
@@ -80,6 +82,9 @@ class Pass:
 
     def run(self, waiting: list[Waiting]) -> list[str]:
         for task in waiting:
+            if len(self.placed) >= PLACE_AT_ONCE:
+                enqueue("training.queue.tasks.schedule")
+                break
             self.place_task(task)
         write_reasons(self.changed)
         return self.placed
@@ -87,7 +92,7 @@ class Pass:
     def place_task(self, task: Waiting) -> None:
         """Place as many of the task's executions as fit, in parallel; keep its sentence true."""
         said = task.waiting_reason
-        for _ in range(task.pending_runs):
+        for _ in range(min(task.pending_runs, PLACE_AT_ONCE - len(self.placed))):
             answer = self.find(task.demand)
             if isinstance(answer, str):
                 if answer != said:

@@ -14,7 +14,8 @@ ENTRY = Struct("<QdIBxxx")  # offset, epoch seconds, length, stream
 OWN, STDOUT, STDERR = 0, 1, 2
 READ_BYTES = 65536
 LOOK_S = 1.0
-FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+# Exclusive: the directory is the job's, and whatever waits there under the log's name is not ours to write to.
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Capture:
@@ -25,7 +26,7 @@ class Capture:
         self.limit_bytes = limit_bytes
         self.log = os.open(log_path, FLAGS, 0o640)
         self.index = os.open(index_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.offset = os.fstat(self.log).st_size
+        self.offset = 0
         self.index_offset = 0
         self.is_at_line_start = True
         self.lost_bytes = 0
@@ -84,7 +85,7 @@ class Capture:
             return
         try:
             os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
-            restored = os.open(self.log_path, FLAGS | os.O_EXCL, 0o640)
+            restored = os.open(self.log_path, FLAGS, 0o640)
         except OSError as error:
             self.lose(0, error)
             return

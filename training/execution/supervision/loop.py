@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from _signal import (
-    SIG_DFL,
-    SIG_IGN,
-    SIG_SETMASK,
-    SIGCHLD,
-    SIGHUP,
-    SIGINT,
-    SIGPIPE,
-    SIGTERM,
-    SIGXFSZ,
-    pthread_sigmask,
-    set_wakeup_fd,
-    signal,
-)  # fmt: skip
+from _signal import SIG_IGN, SIG_SETMASK, SIGCHLD, SIGHUP, SIGINT, SIGTERM, pthread_sigmask, set_wakeup_fd, signal
 from select import POLLIN, poll
 
 from training.execution.supervision import tree
 from training.execution.supervision.capture import READ_BYTES, STDERR, STDOUT, Capture
+from training.execution.supervision.command import become_command
 from training.execution.supervision.confine import Confinement
 from training.execution.supervision.records import (
     claim_record,
@@ -34,7 +22,7 @@ from training.execution.supervision.records import (
 
 TYPE_CHECKING = False  # the typing module itself would cost milliseconds of start-up
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
 LEFTOVER_GRACE_S = 5.0
 KILL_AGAIN_S = 0.2
@@ -62,6 +50,7 @@ class Supervisor:
         self.control = control
         self.spec = spec
         self.pid = 0
+        self.failure = -1
         self.status: int | None = None
         self.error = ""
         self.stop_reason = ""
@@ -96,8 +85,6 @@ class Supervisor:
             self.error = "stopped before it started"
             return
         self.start()
-        if self.error:
-            return
         deadline = time.monotonic() + self.spec["time_limit_s"] if self.spec["time_limit_s"] else None
         while self.reap():
             self.look_at_leftovers()
@@ -105,8 +92,10 @@ class Supervisor:
             if deadline is not None and not self.stop_reason and time.monotonic() >= deadline:
                 self.stop("timeout", self.spec["grace_s"])
             if self.kill_at is not None and time.monotonic() >= self.kill_at:
-                self.was_killed = tree.kill_all(os.getpid()) > 0 or self.was_killed
+                self.was_killed = tree.kill_all(lambda: tree.descendants(os.getpid())) > 0 or self.was_killed
                 self.kill_at = time.monotonic() + KILL_AGAIN_S
+        if self.failure in (descriptor for descriptor, _ in self.poll.poll(0)):
+            self.hear_of_start()
         for pipe in list(self.pipes):
             self.drain(pipe)
         self.capture.restore_if_deleted()
@@ -122,17 +111,26 @@ class Supervisor:
             become_command(self.spec, self.confinement, out_write, err_write, failure_write)
         for end in (out_write, err_write, failure_write):
             os.close(end)
-        failure = os.read(failure_read, 4096)
-        os.close(failure_read)
-        if failure:
-            os.waitpid(self.pid, 0)
-            self.error = failure.decode(errors="replace")
-            self.capture.say(f"cannot start: {self.error}")
-            return
+        self.failure = failure_read
+        self.poll.register(failure_read, POLLIN)
         for pipe, stream in ((out_read, STDOUT), (err_read, STDERR)):
             os.set_blocking(pipe, False)
             self.pipes[pipe] = stream
             self.poll.register(pipe, POLLIN)
+
+    def hear_of_start(self) -> None:
+        """The pipe of failures closes when the command was executed; before that it says why it was not.
+
+        Polled like all else: a working directory on a dead network drive may keep the child from either.
+        """
+        failure = os.read(self.failure, 4096).decode(errors="replace")
+        self.poll.unregister(self.failure)
+        os.close(self.failure)
+        self.failure = -1
+        if failure:
+            self.error = failure
+            self.capture.say(f"cannot start: {failure}")
+            return
         write_best(f"{self.control}/exec.json", {**identity(self.pid), "started_at": self.started_at}, self.capture)
         notify(self.spec["fifo"], self.spec["run_id"])
 
@@ -140,11 +138,13 @@ class Supervisor:
         """Poll until something happens or the next deadline."""
         times = [at for at in (deadline if not self.stop_reason else None, self.kill_at) if at is not None]
         timeout_ms = max(min(times) - time.monotonic(), 0) * 1000 + 1 if times else None
-        for ready, _ in self.poll.poll(timeout_ms):
-            if ready != self.wakeup:
-                self.read(ready)
-            elif SIGTERM in os.read(self.wakeup, 4096):
-                self.told_to_stop()
+        ready = [descriptor for descriptor, _ in self.poll.poll(timeout_ms)]
+        if self.failure in ready:
+            self.hear_of_start()
+        for pipe in self.pipes.keys() & ready:
+            self.read(pipe)
+        if self.wakeup in ready and SIGTERM in os.read(self.wakeup, 4096):
+            self.told_to_stop()
 
     def read(self, pipe: int) -> bool:
         """One block of output; False when there is none now or the other end is closed."""
@@ -211,20 +211,20 @@ class Supervisor:
 
     def record_exit(self) -> None:
         """Write exit.json; on a full disk it goes into the room reserved at the start, else it is tried again."""
+        status = None if self.error else self.status
         record = {
-            "exit_code": os.WEXITSTATUS(self.status) if self.status is not None and os.WIFEXITED(self.status) else None,
-            "exit_signal": os.WTERMSIG(self.status)
-            if self.status is not None and os.WIFSIGNALED(self.status)
-            else None,
+            "exit_code": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
+            "exit_signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
             "stop_reason": self.stop_reason,
             "was_killed": self.was_killed,
             "error": self.error,
             "started_at": self.started_at,
             "ended_at": time.time(),
-            "pid": self.pid or None,
+            "pid": None if self.error else self.pid or None,
             "cpu_s": round(self.cpu_s, 3),
             "max_rss_kib": self.max_rss_kib,
             "oom_kills": self.confinement.new_kills(),
+            "is_oom_counter_shared": not self.confinement.directory,
             "leftovers": self.leftovers,
             **self.capture.facts(),
         }
@@ -236,44 +236,6 @@ class Supervisor:
                 time.sleep(RETRY_S)
             else:
                 return
-
-
-def become_command(spec: dict[str, Any], confinement: Confinement, out: int, err: int, failure: int) -> NoReturn:
-    """In the forked child: never returns; a failure goes through the pipe as text."""
-    try:
-        os.setsid()
-        confinement.enter()
-        prefer_as_victim()
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(out, 1)
-        os.dup2(err, 2)
-        for signum in (SIGPIPE, SIGXFSZ, SIGINT, SIGHUP, SIGTERM, SIGCHLD):
-            signal(signum, SIG_DFL)
-        if user := spec["user"]:
-            os.setgroups(user["groups"])
-            os.setgid(user["gid"])
-            os.setuid(user["uid"])
-        os.umask(spec["umask"])
-        try:
-            os.chdir(spec["cwd"])
-        except OSError as error:
-            raise OSError(error.errno, f"working directory {spec['cwd']}: {error.strerror}") from error
-        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
-    except OSError as error:
-        reason = error.strerror or str(error)
-        program = "" if reason.startswith("working directory") else f"{spec['argv'][0]}: "
-        os.write(failure, f"{program}{reason}".encode(errors="replace")[:4000])
-    finally:
-        os._exit(127)
-
-
-def prefer_as_victim() -> None:
-    """When memory runs out the kernel takes the job, not its supervisor or the server."""
-    try:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write("500")
-    except OSError:
-        pass
 
 
 def write_best(path: str, record: dict[str, Any], capture: Capture) -> None:

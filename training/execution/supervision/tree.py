@@ -12,6 +12,10 @@ from _signal import SIGKILL, SIGSTOP, pidfd_send_signal
 
 from training.execution.supervision.records import read_stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PR_SET_CHILD_SUBREAPER = 36
 FREEZE_ROUNDS = 50
 
@@ -22,8 +26,8 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def descendants(root: int) -> dict[int, int]:
-    """pid -> start ticks of every live process below `root`, zombies left out."""
+def descendants(*roots: int) -> dict[int, int]:
+    """pid -> start ticks of every live process below one of `roots`, zombies left out."""
     children: dict[int, list[int]] = {}
     starts: dict[int, int] = {}
     for name in os.listdir("/proc"):
@@ -33,7 +37,7 @@ def descendants(root: int) -> dict[int, int]:
             if state != "Z":
                 starts[int(name)] = start_ticks
     found: dict[int, int] = {}
-    todo = [root]
+    todo = list(roots)
     while todo:
         for pid in children.get(todo.pop(), ()):
             todo.append(pid)
@@ -65,14 +69,15 @@ def signal_all(root: int, signum: int) -> int:
     return sum(send(pid, start_ticks, signum) for pid, start_ticks in descendants(root).items())
 
 
-def kill_all(root: int) -> int:
-    """SIGKILL every process below `root`, also ones that fork faster than they can be listed.
+def kill_all(find: Callable[[], dict[int, int]]) -> int:
+    """SIGKILL every process that `find` finds (pid -> start ticks), also ones that fork faster than they are listed.
 
     All are stopped first, round by round until a round finds none that is new: a stopped process cannot fork.
+    Returns how many there were.
     """
     frozen: set[tuple[int, int]] = set()
     for _ in range(FREEZE_ROUNDS):
-        new = set(descendants(root).items()) - frozen
+        new = set(find().items()) - frozen
         for pid, start_ticks in new:
             send(pid, start_ticks, SIGSTOP)
         frozen |= new
