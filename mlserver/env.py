@@ -8,7 +8,13 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from mlserver.url_shapes import HOST_NAME, is_ip_address, is_origin, url_parts, without_password
+
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+DATABASE_RULE = "postgres://USER:PASSWORD@HOST:PORT/NAME, the same with postgresql, or sqlite:///PATH"
+REDIS_RULE = "redis://HOST:PORT/NUMBER, rediss://HOST:PORT/NUMBER or unix:///PATH"
+# Where the server's own secrets are, or what the server itself tells a job.
+NOT_FOR_JOBS = {"API_KEYS", "DATABASE_URL", "Q_REDIS_URL"}
 
 
 def env_str(name: str, default: str = "") -> str:
@@ -31,6 +37,63 @@ def env_networks(name: str) -> list[str]:
         except ValueError as error:
             raise refused(name, word, f"an IP address or network such as 10.0.0.0/8; {error}") from error
     return words
+
+
+def env_hosts(name: str) -> list[str]:
+    """Comma separated names and IP addresses; IPv6 ones get the brackets that they have in a Host header."""
+    words = env_list(name)
+    for word in words:
+        if not is_ip_address(word.strip("[]")) and not HOST_NAME.fullmatch(word):
+            raise refused(name, word, "a host name or IP address, without scheme, port and path")
+    return [f"[{word.strip('[]')}]" if ":" in word else word for word in words]
+
+
+def env_origins(name: str) -> list[str]:
+    """Comma separated origins, as browsers write them: in lower case."""
+    words = env_list(name)
+    for word in words:
+        if not is_origin(word):
+            raise refused(name, word, "scheme://host[:port] without a path, for example https://example.org:8443")
+    return [word.lower() for word in words]
+
+
+def env_variables(name: str, default: tuple[str, ...]) -> list[str]:
+    """Comma separated names of environment variables that jobs may have."""
+    words = env_list(name, default)
+    for word in words:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", word):
+            raise refused(name, word, "the name of a variable: letters, digits and _, no digit first")
+        if word.startswith("MLSERVER_") or word in NOT_FOR_JOBS:
+            raise refused(
+                name, word, f"no name that starts with MLSERVER_ and none of {', '.join(sorted(NOT_FOR_JOBS))}"
+            )
+    return words
+
+
+def env_database_url(name: str) -> str:
+    """A URL that dj_database_url can parse; empty when unset. Refusals never show its password."""
+    raw = env_str(name)
+    if not raw:
+        return ""
+    parts = url_parts(raw)
+    # A database in memory would be another one in each process.
+    is_file = parts is not None and parts.scheme == "sqlite" and not parts.host and len(parts.path) > 1
+    if parts is None or not (is_file or parts.scheme in ("postgres", "postgresql")):
+        raise refused(name, without_password(raw), DATABASE_RULE)
+    return raw
+
+
+def env_redis_url(name: str) -> str:
+    """Where a Redis server listens; empty when unset. Refusals never show its password."""
+    raw = env_str(name)
+    if not raw:
+        return ""
+    parts = url_parts(raw)
+    is_network = parts is not None and parts.scheme in ("redis", "rediss") and parts.host
+    is_socket = parts is not None and parts.scheme == "unix" and len(parts.path) > 1
+    if not is_network and not is_socket:
+        raise refused(name, without_password(raw), REDIS_RULE)
+    return raw
 
 
 def env_account(name: str) -> str:
@@ -77,6 +140,15 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 def env_path(name: str, default: Path) -> Path:
     raw = env_str(name)
     return Path(raw).expanduser().resolve() if raw else default.resolve()
+
+
+def env_directory(name: str, default: Path) -> Path:
+    """A directory, or the place for one: it need not exist yet, but nothing on the way to it is a file."""
+    path = env_path(name, default)
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise refused(name, str(path), f"a directory or the place for one, and {place} is a file")
+    return path
 
 
 def env_simulated_gpus(name: str) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -10,12 +11,18 @@ from mlserver.env import (
     env_account,
     env_bool,
     env_choice,
+    env_database_url,
+    env_directory,
+    env_hosts,
     env_int,
     env_list,
     env_networks,
+    env_origins,
     env_path,
+    env_redis_url,
     env_simulated_gpus,
     env_str,
+    env_variables,
 )
 from mlserver.home import load_secret_key, prepare_home
 from mlserver.hosts import own_host_names
@@ -26,8 +33,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # -- state on disk
 MLSERVER_HOME = env_path("MLSERVER_HOME", BASE_DIR / "var")
 prepare_home(MLSERVER_HOME)
-MODELS_DIR = env_path("MODELS_DIR", MLSERVER_HOME / "models")
-DATASETS_DIR = env_path("DATASETS_DIR", MLSERVER_HOME / "datasets")
+MODELS_DIR = env_directory("MODELS_DIR", MLSERVER_HOME / "models")
+DATASETS_DIR = env_directory("DATASETS_DIR", MLSERVER_HOME / "datasets")
 SECRET_KEY = load_secret_key(MLSERVER_HOME)
 
 # -- the server
@@ -37,8 +44,8 @@ API_HOST = env_str("API_HOST", "127.0.0.1")
 API_PORT = env_int("API_PORT", 8000, at_least=1, at_most=65535)
 LOG_LEVEL = env_choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"))
 WEB_THREADS = env_int("MLSERVER_WEB_THREADS", 8, at_least=1, at_most=64)
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS") or own_host_names()
-ALLOWED_ORIGINS = env_list("ALLOWED_ORIGINS")
+ALLOWED_HOSTS = env_hosts("ALLOWED_HOSTS") or own_host_names()
+ALLOWED_ORIGINS = env_origins("ALLOWED_ORIGINS")
 TRUSTED_PROXIES = env_networks("TRUSTED_PROXIES")
 TRUST_LOOPBACK = env_list("MLSERVER_TRUST_LOOPBACK")
 if not set(TRUST_LOOPBACK) <= {"flowline", "runicorn"}:
@@ -60,7 +67,7 @@ MAX_CONCURRENT_SESSIONS = env_int("MAX_CONCURRENT_SESSIONS", 1, at_least=1)
 CPU_SLOTS = env_int("MLSERVER_CPU_SLOTS", os.cpu_count() or 1, at_least=1)
 LOG_LIMIT_BYTES = env_int("MLSERVER_LOG_LIMIT_MIB", 2048, at_least=1) * 1024**2
 JOB_USER = env_account("MLSERVER_JOB_USER")
-JOB_ENV_ALLOW = env_list(
+JOB_ENV_ALLOW = env_variables(
     "MLSERVER_JOB_ENV", ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 )
 SIMULATED_GPUS = env_simulated_gpus("MLSERVER_SIMULATED_GPUS")
@@ -68,29 +75,27 @@ DEMO = env_bool("MLSERVER_DEMO", True)
 
 # -- database: SQLite in the home unless DATABASE_URL says otherwise
 DATABASE_BUSY_S = 10
-if DATABASE_URL := env_str("DATABASE_URL"):
-    try:
-        DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=None, conn_health_checks=True)}
-    except ValueError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL is refused: {str(error).splitlines()[0]}") from error
+DATABASE_CONNECT_S = 10
+SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": DATABASE_BUSY_S,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY",
+}
+DATABASE: Any
+if DATABASE_URL := env_database_url("DATABASE_URL"):
+    DATABASE = dj_database_url.parse(DATABASE_URL, conn_max_age=None, conn_health_checks=True)
 else:
-    DATABASES = {
-        "default": {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": str(env_path("DATABASE_PATH", MLSERVER_HOME / "db.sqlite3")),
-            # The last connection to close checkpoints the WAL, so connections are kept open.
-            "CONN_MAX_AGE": None,
-            "OPTIONS": {
-                "transaction_mode": "IMMEDIATE",
-                "timeout": DATABASE_BUSY_S,
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY",
-            },
-        }
-    }
+    path = env_path("DATABASE_PATH", MLSERVER_HOME / "db.sqlite3")
+    # The last connection to close checkpoints the WAL, so connections are kept open.
+    DATABASE = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path), "CONN_MAX_AGE": None}
+is_sqlite = DATABASE["ENGINE"].endswith("sqlite3")
+# Without a limit a host that does not answer holds the start, and later each thread, for minutes.
+options = SQLITE_OPTIONS if is_sqlite else {"connect_timeout": DATABASE_CONNECT_S}
+DATABASES = {"default": DATABASE | {"OPTIONS": options | DATABASE.get("OPTIONS", {})}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- django-q2: each value guards against a trap named in docs/queue.md; mlserver.checks refuses others
-Q_REDIS_URL = env_str("Q_REDIS_URL")
+Q_REDIS_URL = env_redis_url("Q_REDIS_URL")
 Q_CLUSTER = {
     "name": "mlserver",
     "workers": env_int("MLSERVER_QCLUSTER_WORKERS", 1, at_least=1, at_most=8),

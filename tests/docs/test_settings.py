@@ -93,7 +93,7 @@ def test_it_gives_the_rule(name: str) -> None:
         assert rule == "one of " + ", ".join(f"`{choice}`" for choice in call.choices)
     elif call.reader == "env_bool":
         assert rule == "a switch"
-    elif call.reader in ("env_list", "env_networks"):
+    elif call.reader in ("env_list", "env_networks", "env_hosts", "env_origins", "env_variables"):
         assert rule.startswith("a list")
 
 
@@ -107,6 +107,31 @@ def test_it_gives_the_rule(name: str) -> None:
         (env.env_simulated_gpus, {}, "2"),
         (env.env_simulated_gpus, {}, "0x100"),
         (env.env_networks, {}, "10.0.0.1/8"),
+        (env.env_hosts, {}, "https://example.org"),
+        (env.env_hosts, {}, "example.org:8000"),
+        (env.env_hosts, {}, "example.org/path"),
+        (env.env_hosts, {}, "*"),
+        (env.env_origins, {}, "example.org"),
+        (env.env_origins, {}, "https://example.org/"),
+        (env.env_origins, {}, "https://example.org:port"),
+        (env.env_origins, {}, "https://user@example.org"),
+        (env.env_origins, {}, "*"),
+        (env.env_variables, {"default": ()}, "LR=0.1"),
+        (env.env_variables, {"default": ()}, "1ST"),
+        (env.env_variables, {"default": ()}, "API_KEYS"),
+        (env.env_variables, {"default": ()}, "MLSERVER_HOME"),
+        (env.env_directory, {"default": ROOT}, "/dev/null"),
+        (env.env_directory, {"default": ROOT}, "/dev/null/models"),
+        (env.env_database_url, {}, "mysql://box/name"),
+        (env.env_database_url, {}, "postgres://box:port/name"),
+        (env.env_database_url, {}, "sqlite://:memory:"),
+        (env.env_database_url, {}, "sqlite://db.sqlite3"),
+        (env.env_database_url, {}, "/db.sqlite3"),
+        (env.env_redis_url, {}, "box:6379"),
+        (env.env_redis_url, {}, "http://box:6379"),
+        (env.env_redis_url, {}, "redis://box:port"),
+        (env.env_redis_url, {}, "redis://"),
+        (env.env_redis_url, {}, "unix://"),
     ],
 )
 def test_it_is_true_that_bad_values_are_named(
@@ -115,3 +140,38 @@ def test_it_is_true_that_bad_values_are_named(
     monkeypatch.setenv("SOME_VARIABLE", bad)
     with pytest.raises(env.ImproperlyConfigured, match=f"^SOME_VARIABLE='{re.escape(bad)}' is refused: it must be"):
         reader("SOME_VARIABLE", **arguments)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("reader", "written", "read"),
+    [
+        (env.env_hosts, "example.org, .example.net,10.0.0.1,::1,[::2]",
+         ["example.org", ".example.net", "10.0.0.1", "[::1]", "[::2]"]),
+        (env.env_origins, "https://Example.org:8443,http://[::1]:80", ["https://example.org:8443", "http://[::1]:80"]),
+        (env.env_database_url, "sqlite:////tmp/db.sqlite3", "sqlite:////tmp/db.sqlite3"),
+        (env.env_database_url, "postgres:///name?host=/run/postgresql", "postgres:///name?host=/run/postgresql"),
+        (env.env_redis_url, "rediss://:word@box:6379/1", "rediss://:word@box:6379/1"),
+        (env.env_redis_url, "unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
+    ],
+)  # fmt: skip
+def test_it_reads_what_it_takes(reader: object, written: str, read: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_VARIABLE", written)
+    assert reader("SOME_VARIABLE") == read  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:hidden@box/name",
+        "postgres://user:hid/den@hidden@box:port/name",
+        "http://box/name?password=hidden",
+        "user:hidden@box",
+        "postgres://user:hidden?hidden@box:port",
+    ],
+)
+@pytest.mark.parametrize("reader", [env.env_database_url, env.env_redis_url])
+def test_it_shows_no_password_of_a_refused_url(reader: object, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_VARIABLE", url)
+    with pytest.raises(env.ImproperlyConfigured, match="box") as refusal:
+        reader("SOME_VARIABLE")  # type: ignore[operator]
+    assert "hid" not in str(refusal.value)
