@@ -91,7 +91,15 @@ def test_a_dry_run_says_why_it_would_wait_and_behind_how_many(user: User) -> Non
     assert said["waiting_reason"] == "needs 1 CPU slot, 0 of 1 are free"
 
 
-@pytest.mark.parametrize("values", [{}, {"gpus": 1}, {"gpus": 1, "gpu_memory_mib": 100}, {"cpus": 9}, {"pool": "x"}])
+def test_a_dry_run_of_a_held_task_would_not_start(user: User) -> None:
+    make_node()
+    said = dry_run(spec(hold=True))
+    assert (said["would_start"], said["waiting_reason"], said["position"]) == (False, "held", None)
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"gpus": 1}, {"gpus": 1, "gpu_memory_mib": 100}, {"cpus": 9}, {"pool": "x"}, {"hold": True}]
+)
 def test_a_dry_run_and_the_submission_say_the_same(user: User, values: dict[str, object]) -> None:
     make_gpu(make_node())
     said = dry_run(spec(**values))

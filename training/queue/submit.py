@@ -41,8 +41,10 @@ def demand_of(spec: TaskSpec) -> Demand:
 def dry_run(spec: TaskSpec) -> dict[str, Any]:
     """Where and when `spec` would start if it were submitted now; writes nothing.
 
-    `position` is the place it would have in the line of waiting tasks; 1 is next.
+    `position` is the place it would have in the line of waiting tasks; 1 is next, a held task has none.
     """
+    if spec.hold:
+        return {"would_start": False, "node": None, "gpus": [], "waiting_reason": "held", "position": None}
     answer = place(demand_of(spec), read_ledger())
     place_in_line = Task.objects.placeable().filter(priority__gte=spec.priority).count() + 1
     if isinstance(answer, str):

@@ -104,7 +104,7 @@ class DryRunAnswer(s.Serializer[dict[str, object]]):
     node = s.CharField(allow_null=True)
     gpus = s.ListField(child=s.IntegerField(), help_text="indices")
     waiting_reason = s.CharField()
-    position = s.IntegerField(help_text="place it would have in the line; 1 is next")
+    position = s.IntegerField(allow_null=True, help_text="place it would have in the line; 1 is next, null with `hold`")
 
 
 class RunChange(s.Serializer[dict[str, object]]):
