@@ -147,7 +147,8 @@ class Run(models.Model):
     def request_stop(self, why: str) -> bool:
         """starting or running -> ending; the supervisor is told by execution.stop."""
         changes: dict[str, Any] = {"status": RunStatus.ENDING, "stop_requested_at": timezone.now()}
-        return self._move((RunStatus.STARTING, RunStatus.RUNNING), "Stopping", why, **changes)
+        said = f"its processes are told to end: {why}"
+        return self._move((RunStatus.STARTING, RunStatus.RUNNING), "Stopping", said, **changes)
 
     def finish(self, status: str, exit_class: str, reason: str, **facts: Any) -> bool:
         """active -> finished, failed or stopped, once; `facts` are exit_code, exit_signal, started_at, ended_at."""

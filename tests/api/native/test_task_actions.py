@@ -64,7 +64,9 @@ def test_returns_202_when_its_runs_are_given_their_grace():
     assert answer.status_code == 202
     assert (answer.json()["status"], answer.json()["newest_run"]["status"]) == ("active", "ending")
     assert answer.json()["stop_requested_at"] is not None
-    assert f"stopped by {run.owner}" in Event.objects.get(run=run, reason="Stopping").message
+    said = Event.objects.filter(reason="Stopping").order_by("pk").values_list("run_id", "message")
+    why = f"stopped by {run.owner}"
+    assert list(said) == [(None, why), (run.pk, f"its processes are told to end: {why}")]
 
 
 def test_returns_409_when_it_is_stopped_again():
