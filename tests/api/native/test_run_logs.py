@@ -154,6 +154,12 @@ def test_returns_422_when_tail_and_from_are_given(client: Client, run: Run) -> N
     assert "from" in answer.json()["errors"]["tail"][0]
 
 
+def test_returns_422_when_plain_text_is_to_be_followed(client: Client, run: Run) -> None:
+    answer = client.get(url(run), {"follow": "1", "format": "text"})
+    assert answer.status_code == 422
+    assert "follow" in answer.json()["errors"]["format"][0]
+
+
 def test_returns_422_when_the_last_event_id_is_bad(client: Client, run: Run) -> None:
     answer = client.get(url(run), {"follow": "1"}, headers={"Last-Event-ID": "abc"})
     assert answer.status_code == 422

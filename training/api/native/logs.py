@@ -47,6 +47,8 @@ class LogQuery:
         if "from" in params and "tail" in params:
             raise Invalid.field("tail", f"{params['tail'][:40]!r} must not be given together with from")
         is_followed = query_flag(params, "follow")
+        if is_followed and params.get("format") == "text":
+            raise Invalid.field("format", "'text' must not be given together with follow, which answers events")
         start = query_int(params, "from", default=0, at_least=0, at_most=LARGEST_OFFSET) if "from" in params else None
         return cls(
             tail=query_int(params, "tail", default=DEFAULT_TAIL, at_least=1, at_most=logs.MAX_LINES),
@@ -107,7 +109,7 @@ class RunLogs(APIView):
             OpenApiParameter("collapse", bool, description="progress bars as their last state"),
             OpenApiParameter("rank", int, description="process of the run, default 0"),
             OpenApiParameter("format", str, enum=["json", "text"], description="as `Accept: text/plain`"),
-            OpenApiParameter("follow", bool, description="Server-Sent Events until the run has ended"),
+            OpenApiParameter("follow", bool, description="Server-Sent Events until the run has ended; not with format=text"),
             OpenApiParameter("Last-Event-ID", int, "header", description="with follow: go on behind this event"),
         ],
     )
