@@ -7,6 +7,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from training.execution.account import closed_directory, job_account
+
 BROKERS = ("mlserver.queue_broker.DatabaseBroker", "mlserver.redis_broker.RedisBroker")
 LONGEST_TASK_S = 60
 # django-q2's own grace before it destroys a worker whose task ran out of time.
@@ -53,3 +55,17 @@ def queue_settings_are_safe(app_configs: Sequence[AppConfig] | None, **kwargs: A
         for rule in RULES
         if not rule.is_kept(options)
     ]
+
+
+@register()
+def job_account_reaches_its_directories(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """MLSERVER_JOB_USER must be able to pass every directory down to the home, or no job could start."""
+    account = job_account()
+    closed = closed_directory(account) if account else None
+    if account is None or closed is None:
+        return []
+    said = (
+        f"MLSERVER_JOB_USER={account.name!r} is refused: it may not enter {closed}, where its jobs would run;"
+        " choose another MLSERVER_HOME or open that directory (chmod o+x)"
+    )
+    return [Error(said, id="mlserver.job_user")]

@@ -7,14 +7,29 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 
-def prepare_home(home: Path) -> None:
-    """Create `home` (0700) if it is missing; raises ImproperlyConfigured when it cannot be written."""
+def prepare_home(home: Path, *, has_job_user: bool = False) -> None:
+    """Create `home` (0700) if it is missing; raises ImproperlyConfigured when it cannot be written.
+
+    With another account for jobs it is opened for passing through (0711): what it holds is closed file by file.
+    """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if has_job_user:
+            home.chmod(home.stat().st_mode | 0o011)
     except OSError as error:
         raise ImproperlyConfigured(f"MLSERVER_HOME={home} cannot be created: {error.strerror}") from error
     if not os.access(home, os.W_OK | os.X_OK):
         raise ImproperlyConfigured(f"MLSERVER_HOME={home} is not writable by this user")
+
+
+def private_file(path: Path) -> Path:
+    """Make sure `path` exists and is for its owner only (0600), whatever the umask was when it was made."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise ImproperlyConfigured(f"{path} cannot be used: {error.strerror}") from error
+    return path
 
 
 def load_secret_key(home: Path) -> str:

@@ -24,7 +24,7 @@ from mlserver.env import (
     env_str,
     env_variables,
 )
-from mlserver.home import load_secret_key, prepare_home
+from mlserver.home import load_secret_key, prepare_home, private_file
 from mlserver.hosts import own_host_names
 
 VERSION = "0.1.0"
@@ -32,7 +32,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # -- state on disk
 MLSERVER_HOME = env_path("MLSERVER_HOME", BASE_DIR / "var")
-prepare_home(MLSERVER_HOME)
+JOB_USER = env_account("MLSERVER_JOB_USER")
+prepare_home(MLSERVER_HOME, has_job_user=bool(JOB_USER))
 MODELS_DIR = env_directory("MODELS_DIR", MLSERVER_HOME / "models")
 DATASETS_DIR = env_directory("DATASETS_DIR", MLSERVER_HOME / "datasets")
 SECRET_KEY = load_secret_key(MLSERVER_HOME)
@@ -66,7 +67,6 @@ FAILED_KEYS_PER_MINUTE = 10
 MAX_CONCURRENT_SESSIONS = env_int("MAX_CONCURRENT_SESSIONS", 1, at_least=1)
 CPU_SLOTS = env_int("MLSERVER_CPU_SLOTS", os.cpu_count() or 1, at_least=1)
 LOG_LIMIT_BYTES = env_int("MLSERVER_LOG_LIMIT_MIB", 2048, at_least=1) * 1024**2
-JOB_USER = env_account("MLSERVER_JOB_USER")
 JOB_ENV_ALLOW = env_variables(
     "MLSERVER_JOB_ENV", ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 )
@@ -89,6 +89,8 @@ else:
     # The last connection to close checkpoints the WAL, so connections are kept open.
     DATABASE = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(path), "CONN_MAX_AGE": None}
 is_sqlite = DATABASE["ENGINE"].endswith("sqlite3")
+if is_sqlite:
+    private_file(Path(DATABASE["NAME"]))  # SQLite gives its -wal and -shm files the same mode
 # Without a limit a host that does not answer holds the start, and later each thread, for minutes.
 options = SQLITE_OPTIONS if is_sqlite else {"connect_timeout": DATABASE_CONNECT_S}
 DATABASES = {"default": DATABASE | {"OPTIONS": options | DATABASE.get("OPTIONS", {})}}

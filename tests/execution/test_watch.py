@@ -2,6 +2,7 @@
 
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from training.execution.finish import finish
 from training.execution.identity import ProcessIdentity, boot_id
 from training.execution.launch import launch
 from training.execution.remains import remaining_processes
+from training.execution.supervision import tree
 from training.execution.watch import Watch, Watched
 from training.models import Event, Run
 
@@ -302,3 +304,38 @@ def test_it_tells_our_processes_from_others(watch: Watch, bystander: ProcessIden
     assert not watch.is_ours(bystander.pid)
     assert not watch.is_ours(os.getpid())
     assert not watch.is_ours(2**22 + 1)
+
+
+def test_a_record_that_a_power_failure_left_in_pieces_counts_as_none(engine: Path) -> None:
+    run = placed(status="running")
+    control = Control(run.pk)
+    gone = {"pid": 1, "start_ticks": 1, "boot_id": "an-earlier-boot", "started_at": 1.0}
+    control.write("supervisor", gone)
+    control.write("exec", gone)
+    (control.directory / "exit.json").write_text(" " * 16384)
+    with selectors.DefaultSelector() as selector:
+        Watch(selector).look_at(run.pk)
+    assert (control.read("exit") or {})["class"] == "node_lost"
+
+
+@pytest.mark.process
+def test_a_process_that_survives_sigkill_is_given_up_after_a_while(engine: Path, monkeypatch: Any) -> None:
+    run = placed(["sleep", "600"])
+    launch(run.pk)
+    command = command_of(run)
+    supervisor = Control(run.pk).supervisor()
+    assert supervisor is not None
+    monkeypatch.setattr(tree, "send", lambda *_: False)  # the process seam: a process that no signal reaches
+    os.kill(supervisor.pid, signal.SIGKILL)
+    until(lambda: not supervisor.is_alive())
+    with selectors.DefaultSelector() as selector:
+        watch = Watch(selector)
+        watch.look_at(run.pk)
+        assert Control(run.pk).read("exit") is None, "it is tried again first"
+        watch.lost_at[run.pk] -= 60
+        watch.look_at(run.pk)
+    record = Control(run.pk).read("exit") or {}
+    assert record["class"] == "killed"
+    assert f"process {command.pid} survives SIGKILL" in record["error"]
+    monkeypatch.undo()
+    os.kill(command.pid, signal.SIGKILL)

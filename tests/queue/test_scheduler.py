@@ -288,3 +288,16 @@ def test_two_passes_at_once_place_nothing_twice() -> None:
     assert len(first + second) == len(set(first + second)) == 4
     assert Run.objects.count() == 4
     assert gpu.leases.held().count() == 1
+
+
+def test_a_pass_places_a_bounded_number_and_asks_for_the_next(user: User) -> None:
+    make_node(cpu_slots=1000)
+    line_up(user, 1, cpus=1, repeat=120, pending_runs=120)
+    assert [len(schedule()) for _ in range(4)] == [50, 50, 20, 0]
+
+
+def test_a_device_is_shared_by_a_bounded_number_of_runs(user: User) -> None:
+    make_gpu(make_node(cpu_slots=1))
+    line_up(user, 1, gpus=1, cpus=0, gpu_memory_mib=1, is_exclusive=False, repeat=60, pending_runs=60)
+    assert len(schedule()) == 48
+    assert "shared by 48 runs already" in Task.objects.get().waiting_reason

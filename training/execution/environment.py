@@ -5,10 +5,11 @@ from pathlib import Path
 
 from django.conf import settings
 
+from training.execution.account import JobAccount
 from training.models import Run, Task
 
 
-def job_environment(run: Run, task: Task, directory: Path) -> dict[str, str]:
+def job_environment(run: Run, task: Task, directory: Path, account: JobAccount | None = None) -> dict[str, str]:
     """None of the server's own settings or secrets is passed on."""
     inherited = {name: os.environ[name] for name in settings.JOB_ENV_ALLOW if name in os.environ}
     promised = {
@@ -20,7 +21,8 @@ def job_environment(run: Run, task: Task, directory: Path) -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": ",".join(gpu_uuids(run)),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     }
-    return {"PATH": os.defpath, **inherited, **task.env, **promised}
+    its_own = account.environment() if account else {}
+    return {"PATH": os.defpath, **inherited, **its_own, **task.env, **promised}
 
 
 def gpu_uuids(run: Run) -> list[str]:

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import pwd
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from gpus.models import Gpu
 from mlserver.enqueue import enqueue
 from training import paths
 from training.execution import supervisor
+from training.execution.account import JobAccount, job_account, make_way
 from training.execution.control import Control
 from training.execution.environment import job_environment
 from training.execution.identity import ProcessIdentity
@@ -101,8 +101,9 @@ def start_supervisor(run: Run, task: Task, process: RunProcess) -> None:
     if has_supervisor(process):
         return  # an earlier launch came this far before it was lost
     control.create()
-    directory = make_run_dir(run)
-    control.write("spec", supervisor_spec(run, task, process.rank, directory))
+    account = account_of_jobs()
+    directory = make_run_dir(run, account)
+    control.write("spec", supervisor_spec(run, task, process.rank, directory, account))
     pid = spawn(control.directory)
     who = ProcessIdentity.of(pid)
     if who is None:
@@ -138,41 +139,39 @@ def python() -> str:
     return os.path.realpath(sys.executable)
 
 
-def make_run_dir(run: Run) -> Path:
-    """The job's own directory; it belongs to the job user when there is one."""
+def make_run_dir(run: Run, account: JobAccount | None) -> Path:
+    """The job's own directory; it belongs to the job's account when there is one."""
     directory = run.directory
-    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-    if user := job_user():
-        os.chown(directory, user["uid"], user["gid"])
+    if account is None:
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    else:
+        make_way(paths.runs_root(), directory)
+        os.chown(directory, account.uid, account.gid)
     return directory
 
 
-def supervisor_spec(run: Run, task: Task, rank: int, directory: Path) -> dict[str, Any]:
+def account_of_jobs() -> JobAccount | None:
+    """Raises OSError when the account is gone, so that the task waits until somebody mends it."""
+    try:
+        return job_account()
+    except LookupError as error:
+        raise OSError(errno.ENOENT, "no such user", settings.JOB_USER) from error
+
+
+def supervisor_spec(run: Run, task: Task, rank: int, directory: Path, account: JobAccount | None) -> dict[str, Any]:
     argv = task.command if isinstance(task.command, list) else ["/bin/sh", "-c", task.command]
     return {
         "run_id": run.pk,
         "rank": rank,
         "argv": argv,
         "cwd": task.cwd or str(directory),
-        "env": job_environment(run, task, directory),
+        "env": job_environment(run, task, directory, account),
         "log_path": str(directory / paths.log_name(rank)),
         "log_limit_bytes": settings.LOG_LIMIT_BYTES,
         "memory_mib": task.memory_mib,
         "time_limit_s": task.time_limit_s,
         "grace_s": task.grace_s,
         "fifo": str(paths.agent_fifo()),
-        "user": job_user(),
+        "user": account.spec() if account else None,
         "umask": 0o027,
     }
-
-
-def job_user() -> dict[str, Any] | None:
-    """Account that jobs run as (MLSERVER_JOB_USER); None: the server's own. Raises OSError for an unknown one."""
-    if not settings.JOB_USER:
-        return None
-    try:
-        account = pwd.getpwnam(settings.JOB_USER)
-    except KeyError as error:
-        raise OSError(errno.ENOENT, "no such user", settings.JOB_USER) from error
-    groups = os.getgrouplist(account.pw_name, account.pw_gid)
-    return {"uid": account.pw_uid, "gid": account.pw_gid, "groups": groups}
