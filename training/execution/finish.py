@@ -100,7 +100,7 @@ def warnings_of(record: dict[str, Any]) -> list[tuple[str, str]]:
         said.append(("LogLimit", f"the log reached its limit; {record['dropped_bytes']} bytes of output were dropped"))
     said += [("LogRestored", str(note)) for note in record.get("notes", []) if "put back" in str(note)]
     if record.get("leftovers"):
-        said.append(("LeftoversEnded", f"{record['leftovers']} processes outlived the command and were ended"))
+        said.append(("LeftoversEnded", f"{record['leftovers']} processes outlived the command and were told to end"))
     return said
 
 

@@ -61,14 +61,6 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Runs that this server executes, unlike those of an SDK outside the queue."""
         return self.exclude(task=None)
 
-    def unlaunched(self, *, older_than_s: float) -> "RunQuerySet":
-        """Placed, but no launch has claimed them for a while: the queue lost or delays the message."""
-        return self.queued().filter(
-            Q(launch_claimed_at=None) | Q(launch_claimed_at__lt=timezone.now() - timedelta(seconds=older_than_s)),
-            status=RunStatus.STARTING,
-            created_at__lt=timezone.now() - timedelta(seconds=older_than_s),
-        )
-
 
 class Run(models.Model):
     id = models.CharField(primary_key=True, max_length=22, default=new_run_id, editable=False)

@@ -64,9 +64,6 @@ class TaskQuerySet(models.QuerySet["Task"]):
         runs = Run.objects.visible().filter(task=OuterRef("pk")).order_by("-created_at", "-pk")
         return self.annotate(newest_run_id=Subquery(runs.values("pk")[:1]))
 
-    def backing_off(self) -> "TaskQuerySet":
-        return self.filter(status=TaskStatus.WAITING, pending_runs__gt=0, not_before__gt=timezone.now())
-
 
 class Task(models.Model):
     name = models.CharField(max_length=200, blank=True)
