@@ -3,18 +3,52 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db import models
 from django.db.models import QuerySet
-from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
-from mlserver.errors import ServerError
+from mlserver.errors import Invalid, ServerError
 from training.models import Event, Lease, Run, RunProcess, Series, Task
 from training.queue import control
-from training.records import annotate_run
+from training.queue.spec import checked
+from training.records import ANNOTATIONS, annotate_run
+
+
+class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Asks the service that writes the change before it is written, so its objections stand at the fields."""
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        try:
+            self.check_change({name: data[name] for name in self.changed_data if name in data})
+        except Invalid as error:
+            for name, said in error.errors.items():
+                self.add_error(name if name in self.fields else None, said)
+        except ServerError as error:
+            self.add_error(None, error.message)
+        return data
+
+    def check_change(self, changed: dict[str, object]) -> None:
+        raise NotImplementedError
+
+
+class TaskForm(ServiceForm):
+    def check_change(self, changed: dict[str, object]) -> None:
+        """A field that was open when the page was shown, and is no more, is named: it would be ignored silently."""
+        task: Task = self.instance
+        for name in TaskAdmin.while_not_active:
+            if name not in self.fields and self.data.get(name, str(getattr(task, name))) != str(getattr(task, name)):
+                self.add_error(None, f"{name} keeps {getattr(task, name)}: the task is {task.status} by now")
+        control.columns_of_change(task, changed)
+
+
+class RunForm(ServiceForm):
+    def check_change(self, changed: dict[str, object]) -> None:
+        checked(changed, ANNOTATIONS)
 
 
 class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -36,6 +70,14 @@ class RecordAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
         return [field.name for field in self.model._meta.fields if field.name not in self.editable]
+
+    def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """What another request made impossible since the form was checked is refused, and nothing is written."""
+        try:
+            return super().change_view(request, *args, **kwargs)
+        except ServerError as error:
+            messages.error(request, error.message)
+            return HttpResponseRedirect(request.get_full_path())
 
 
 class RecordInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
@@ -85,11 +127,14 @@ class TaskAdmin(RecordAdmin):
     list_select_related = ("owner",)
     search_fields = ("=id", "name", "project", "owner__username")
     date_hierarchy = "created_at"
-    editable = ("name", "tags", "priority", "pool", "queue")
+    form = TaskForm
+    while_not_active = ("priority", "pool", "queue")
+    editable = ("name", "tags", *while_not_active)
     actions = ("stop", "hold", "release", "retry", "delete_softly")
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[str]:
-        return ["all_runs", *super().get_readonly_fields(request, obj)]
+        late = () if isinstance(obj, Task) and control.is_changeable(obj) else self.while_not_active
+        return ["all_runs", *super().get_readonly_fields(request, obj), *late]
 
     @admin.display(description="runs")
     def all_runs(self, task: Task) -> str:
@@ -102,9 +147,9 @@ class TaskAdmin(RecordAdmin):
         may_see = request.user.is_superuser or (obj is not None and obj.owner_id == request.user.pk)
         return [] if may_see else ["env"]
 
-    def save_model(self, request: HttpRequest, obj: Task, form: "ModelForm[Task]", change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Task, form: "forms.ModelForm[Task]", change: bool) -> None:
         """By the service, so that the rules hold and the line is looked at again."""
-        self._say_errors(request, lambda: control.change_task(obj, _changed(form)))
+        control.change_task(obj, _changed(form))
 
     @admin.action(description="Stop the selected tasks", permissions=["change"])
     def stop(self, request: HttpRequest, queryset: "QuerySet[Task]") -> None:
@@ -151,10 +196,11 @@ class RunAdmin(RecordAdmin):
     list_select_related = ("owner", "node")
     search_fields = ("id", "name", "project", "owner__username", "=task__id")
     date_hierarchy = "created_at"
+    form = RunForm
     editable = ("name", "tags", "notes")
     inlines = (ProcessesOfRun, LeasesOfRun, SeriesOfRun)
 
-    def save_model(self, request: HttpRequest, obj: Run, form: "ModelForm[Run]", change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Run, form: "forms.ModelForm[Run]", change: bool) -> None:
         """By the service, which keeps the directory of a run that is renamed."""
         annotate_run(Run.objects.get(pk=obj.pk), _changed(form))
 
@@ -194,5 +240,5 @@ class SeriesAdmin(RecordAdmin):
     search_fields = ("run__id", "name")
 
 
-def _changed(form: "ModelForm[Any]") -> dict[str, object]:
+def _changed(form: "forms.ModelForm[Any]") -> dict[str, object]:
     return {name: form.cleaned_data[name] for name in form.changed_data}

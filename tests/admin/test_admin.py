@@ -23,6 +23,7 @@ from tests.make import (
     make_user,
 )
 from training.models import Run, Task, TaskStatus
+from training.queue import control
 
 pytestmark = pytest.mark.django_db
 
@@ -129,6 +130,64 @@ def test_it_never_changes_a_status_by_form(browser: Client) -> None:
     assert browser.post(url_of(Task, "change", task.pk), form).status_code == 302
     task.refresh_from_db()
     assert (task.name, task.priority, task.status) == ("after", 7, TaskStatus.WAITING)
+
+
+TASK_FORM = {"name": "n", "tags": "[]", "priority": 0, "pool": "default", "queue": "default"}
+NO_INLINES = {
+    f"{prefix}-{count}_FORMS": 0 for prefix in ("processes", "leases", "series") for count in ("TOTAL", "INITIAL")
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"priority": 500}, "priority", "500 is not a whole number from -100 to 100"),
+        ({"tags": '[""]'}, "tags", "is not a list of at most 100 tags"),
+        ({"tags": "", "initial-tags": "[]"}, "tags", "is not a list of at most 100 tags"),
+        ({"pool": "a/b"}, "pool", "is not a name"),
+    ],
+)
+def test_it_says_what_it_refuses_at_the_field(change: dict, field: str, said: str, browser: Client) -> None:
+    task = make_task(name="before")
+    answer = browser.post(url_of(Task, "change", task.pk), TASK_FORM | change)
+    assert answer.status_code == 200
+    assert said in answer.context["adminform"].form.errors[field][0]
+    assert "success" not in [message.level_tag for message in answer.context["messages"]]
+    task.refresh_from_db()
+    assert task.name == "before"
+
+
+def test_it_says_what_it_refuses_of_a_run_at_the_field(browser: Client) -> None:
+    run = make_run()
+    form = {"name": "n", "tags": "7", "notes": "", **NO_INLINES}
+    answer = browser.post(url_of(Run, "change", run.pk), form)
+    assert "7 is not a list" in answer.context["adminform"].form.errors["tags"][0]
+
+
+@pytest.mark.parametrize("status", ["active", "completed", "failed", "stopped"])
+def test_it_offers_resources_only_before_a_task_is_active(status: str, browser: Client) -> None:
+    url = url_of(Task, "change", make_task(status=status, pending_runs=0, priority=7).pk)
+    assert 'name="tags"' in (page := browser.get(url).content.decode())
+    assert 'name="priority"' not in page
+    late = browser.post(url, TASK_FORM | {"priority": 9}).context["adminform"].form
+    assert late.non_field_errors() == [f"priority keeps 7: the task is {status} by now"]
+    assert browser.post(url, TASK_FORM | {"priority": 7}).status_code == 302
+
+
+def test_it_says_nothing_of_success_when_the_task_moved_on_meanwhile(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task()
+    check = control.columns_of_change
+
+    def checked_then_placed(*args: object) -> object:
+        columns = check(*args)
+        Task.objects.update(status="active")
+        return columns
+
+    monkeypatch.setattr(control, "columns_of_change", checked_then_placed)
+    page = browser.post(url_of(Task, "change", task.pk), TASK_FORM | {"priority": 9}, follow=True)
+    assert [message.level_tag for message in page.context["messages"]] == ["error"]
 
 
 def test_it_keeps_the_directory_of_a_run_that_is_renamed(browser: Client) -> None:

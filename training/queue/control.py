@@ -59,22 +59,31 @@ def delete_task(task: Task) -> None:
 
 def change_task(task: Task, data: Mapping[str, object]) -> Task:
     """Name and tags at any time, resources and priority while it is not active; other fields are ignored."""
-    values = checked({name: value for name, value in data.items() if name in ALWAYS | WHILE_NOT_ACTIVE})
-    late = sorted(values.keys() & WHILE_NOT_ACTIVE)
     with transaction.atomic():
         task = Task.objects.select_for_update(no_key=True).get(pk=task.pk)
-        if late and task.status not in (TaskStatus.HELD, TaskStatus.WAITING):
-            raise Conflict(
-                f"task {task.pk} is {task.status}: {', '.join(late)} can be changed only before it is active"
-            )
-        merged = TaskSpec(**{**resources_of(task), **values})
-        merged.check_together()
-        columns = {name: value for name, value in merged.task_fields().items() if name in values}
-        if values.keys() & {"gpus", "gpu_memory_mib", "exclusive", "cpus"}:
-            columns |= {"is_exclusive": merged.is_exclusive, "cpus": merged.cpu_slots}
+        columns = columns_of_change(task, data)
         if columns:
             Task.objects.filter(pk=task.pk).update(**columns)
     return placed_again(task)
+
+
+def columns_of_change(task: Task, data: Mapping[str, object]) -> dict[str, object]:
+    """What `data` would write to the row of `task`. Raises Invalid and Conflict as the change itself does."""
+    values = checked({name: value for name, value in data.items() if name in ALWAYS | WHILE_NOT_ACTIVE})
+    late = sorted(values.keys() & WHILE_NOT_ACTIVE)
+    if late and not is_changeable(task):
+        raise Conflict(f"task {task.pk} is {task.status}: {', '.join(late)} can be changed only before it is active")
+    merged = TaskSpec(**{**resources_of(task), **values})
+    merged.check_together()
+    columns = {name: value for name, value in merged.task_fields().items() if name in values}
+    if values.keys() & {"gpus", "gpu_memory_mib", "exclusive", "cpus"}:
+        columns |= {"is_exclusive": merged.is_exclusive, "cpus": merged.cpu_slots}
+    return columns
+
+
+def is_changeable(task: Task) -> bool:
+    """Whether more than name and tags may be changed."""
+    return task.status in (TaskStatus.HELD, TaskStatus.WAITING)
 
 
 def resources_of(task: Task) -> dict[str, object]:
