@@ -4,7 +4,7 @@ from typing import Any
 
 import django_filters
 from django.contrib.auth.models import User
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -51,7 +51,22 @@ class ApiKeyFilter(django_filters.FilterSet):  # type: ignore[misc]  # the packa
         fields = ("user", "scope")
 
 
-@extend_schema(tags=["api-keys"])
+@extend_schema_view(
+    list=extend_schema(tags=["api-keys"], summary="List API keys"),
+    retrieve=extend_schema(tags=["api-keys"], summary="Read one API key"),
+    create=extend_schema(
+        tags=["api-keys"],
+        summary="Make an API key",
+        description="The answer is the only one that shows `key`; repeated with the same Idempotency-Key it is null.",
+        responses={201: NewApiKeySerializer},
+    ),
+    destroy=extend_schema(
+        tags=["api-keys"],
+        summary="Revoke an API key",
+        description="It is refused from now on; the row stays, to tell what the key was.",
+        responses={204: OpenApiResponse(description="it is revoked")},
+    ),
+)
 class ApiKeyViewSet(
     mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[ApiKey]
 ):

@@ -52,6 +52,7 @@ def idempotent(handler: HandlerT | None = None, *, secret_fields: Sequence[str] 
                 _keep(claim, response, secret_fields)
             return response
 
+        once.is_idempotent = True  # type: ignore[attr-defined]  # read by the schema
         return cast(HandlerT, once)
 
     return decorate if handler is None else decorate(handler)

@@ -14,7 +14,8 @@ from rest_framework.views import APIView
 from mlserver.accounts.permissions import HasScope, needs_scope, open_route
 
 OPEN = {
-    "", "health", "api/health", "docs", "redoc", "openapi.json", "static/<path:path>", "login", "logout", "admin/login/",
+    "", "health", "api/health", "docs", "redoc", "openapi.json", "static/<path:path>",
+    "login", "logout", "admin/login/",
 }  # fmt: skip
 Routes = list[URLPattern | URLResolver]
 

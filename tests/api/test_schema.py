@@ -195,3 +195,48 @@ def test_it_documents_the_filters_that_are_taken(schema):
         "status", "owner", "project", "source", "pool", "queue", "tag", "search", "created_after", "created_before",
         "cursor", "page_size", "ordering", "count",
     }  # fmt: skip
+
+
+NATIVE = "/api/v1/"
+
+
+def test_it_says_of_each_operation_what_it_does(schema):
+    native = [operation for path, _, operation in operations(schema) if path.startswith(NATIVE)]
+    summaries = [operation["summary"] for operation in native]
+    assert len(summaries) == len(set(summaries))
+    assert all(operation["description"] for operation in native)
+    said = {operation["description"] for path, _, operation in operations(schema) if path.startswith("/api/v1/tasks")}
+    assert len(said) == 9
+
+
+def test_it_documents_the_refusals(schema):
+    for path, method, operation in operations(schema):
+        if not path.startswith(NATIVE):
+            continue
+        codes = {code for code in operation["responses"] if code >= "400"}
+        assert {"401", "403", "429", "503"} <= codes, (path, method)
+        assert ({"400", "413", "415", "422"} <= codes) or "requestBody" not in operation, (path, method)
+        assert ("404" in codes) == ("{" in path), (path, method)
+        for code in codes:
+            body = operation["responses"][code]["content"]["application/json"]["schema"]
+            assert set(fields_of(schema, body)) == {"detail", "errors"}
+        assert "Retry-After" in operation["responses"]["429"]["headers"]
+
+
+def test_it_documents_where_a_state_is_in_the_way(schema):
+    found = {(path, method) for path, method, operation in operations(schema) if "409" in operation["responses"]}
+    task = "/api/v1/tasks/{id}"
+    actions = {(f"{task}/{action}", "post") for action in ("stop", "hold", "release", "retry")}
+    assert found == actions | {(task, "patch"), (task, "delete"), ("/api/v1/runs", "post")}
+    stop = schema["paths"][f"{task}/stop"]["post"]
+    assert "409 when it had ended before" in stop["description"]
+    assert stop["responses"]["200"]["description"] == "it waited or was held, and has ended"
+
+
+def test_it_documents_the_idempotency_key_where_something_is_created(schema):
+    taken = {
+        path
+        for path, _, operation in operations(schema)
+        if any(it["name"] == "Idempotency-Key" for it in operation.get("parameters", []))
+    }
+    assert taken == {"/api/v1/tasks", "/api/v1/runs", "/api/v1/api-keys"}

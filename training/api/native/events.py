@@ -10,7 +10,10 @@ from training.models import Event
 COLUMNS = ("id", "type", "reason", "message", "count", "created_at", "last_at")
 
 
-@extend_schema_view(list=extend_schema(tags=["events"]), retrieve=extend_schema(tags=["events"]))
+@extend_schema_view(
+    list=extend_schema(tags=["events"], summary="List events"),
+    retrieve=extend_schema(tags=["events"], summary="Read one event"),
+)
 class EventSet(ReadSet):
     """What happened to tasks, runs and nodes; newest first."""
 

@@ -10,7 +10,10 @@ from training.models import Lease
 COLUMNS = ("id", "memory_mib", "created_at", "released_at")
 
 
-@extend_schema_view(list=extend_schema(tags=["leases"]), retrieve=extend_schema(tags=["leases"]))
+@extend_schema_view(
+    list=extend_schema(tags=["leases"], summary="List leases"),
+    retrieve=extend_schema(tags=["leases"], summary="Read one lease"),
+)
 class LeaseSet(ReadSet):
     """A run holds a GPU, or part of its memory."""
 

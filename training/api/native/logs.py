@@ -94,6 +94,8 @@ class RunLogs(APIView):
     @extend_schema(
         tags=["runs"],
         operation_id="runs_logs",
+        summary="Read or follow the log of a run",
+        description="The last lines, or on from a byte; as JSON, as plain text, or as events while it is written.",
         responses={
             (200, "application/json"): LogAnswer,
             (200, "text/plain"): OpenApiTypes.STR,
@@ -109,7 +111,9 @@ class RunLogs(APIView):
             OpenApiParameter("collapse", bool, description="progress bars as their last state"),
             OpenApiParameter("rank", int, description="process of the run, default 0"),
             OpenApiParameter("format", str, enum=["json", "text"], description="as `Accept: text/plain`"),
-            OpenApiParameter("follow", bool, description="Server-Sent Events until the run has ended; not with format=text"),
+            OpenApiParameter(
+                "follow", bool, description="Server-Sent Events until the run has ended; not with format=text"
+            ),
             OpenApiParameter("Last-Event-ID", int, "header", description="with follow: go on behind this event"),
         ],
     )

@@ -12,7 +12,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@extend_schema_view(list=extend_schema(tags=["processes"]), retrieve=extend_schema(tags=["processes"]))
+@extend_schema_view(
+    list=extend_schema(tags=["processes"], summary="List processes"),
+    retrieve=extend_schema(tags=["processes"], summary="Read one process"),
+)
 class ProcessSet(ReadSet):
     """One process of a run, rank 0 first."""
 

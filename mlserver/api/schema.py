@@ -1,0 +1,77 @@
+"""What every operation of the schema has in common: its refusals and the header of POSTs that create."""
+
+# mypy: disable-error-code="no-untyped-call"
+# drf-spectacular annotates types but not all of its functions.
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers as s
+
+from mlserver.api.idempotency import HEADER, MAX_KEY_CHARACTERS
+from mlserver.api.parsing import MAX_JSON_BYTES
+
+REFUSALS = {
+    "400": "the body is not JSON, or not an object",
+    "401": "no key, or not a valid one",
+    "403": "the scope is too small, or the object is somebody else's",
+    "404": "there is no such object",
+    "409": "the object is in another state; `detail` says in which",
+    "413": f"the body is larger than {MAX_JSON_BYTES} bytes",
+    "415": "the body is not `application/json`",
+    "422": "values are refused; `errors` has a sentence for each",
+    "429": "too many wrong keys came from this address",
+    "503": "the server cannot answer now; nothing was changed",
+}
+OF_EVERY_CALL = {"401", "403", "429", "503"}
+OF_A_BODY = {"400", "413", "415", "422"}
+WITH_RETRY = {"429", "503"}
+RETRY_AFTER = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
+KEY_PARAMETER = OpenApiParameter(
+    HEADER,
+    str,
+    "header",
+    description=f"a word of yours, at most {MAX_KEY_CHARACTERS} characters: the same call with it, sent again within "
+    "24 hours, creates nothing new and answers what the first one did",
+)
+
+
+class Refusal(s.Serializer[dict[str, object]]):
+    """Why a call was refused."""
+
+    detail = s.CharField(help_text="for people")
+    errors = s.DictField(  # type: ignore[assignment]  # a field's name, and one of the class's own
+        child=s.ListField(child=s.CharField()), required=False, help_text="with 422: sentences by field"
+    )
+
+
+class DoorSchema(AutoSchema):
+    """A view names the actions that may find their object in another state in `conflicting_actions`."""
+
+    def get_override_parameters(self) -> list[Any]:
+        handler = getattr(self.view, getattr(self.view, "action", "") or self.method.lower())
+        found: list[Any] = super().get_override_parameters()
+        return [*found, KEY_PARAMETER] if getattr(handler, "is_idempotent", False) else found
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation is not None:
+            for code in sorted(self._refusals(operation)):
+                operation["responses"].setdefault(code, self._refusal(code))
+        return operation
+
+    def _refusals(self, operation: dict[str, Any]) -> set[str]:
+        places = {parameter["in"] for parameter in operation.get("parameters", [])}
+        has_body = "requestBody" in operation
+        return (
+            OF_EVERY_CALL
+            | (OF_A_BODY if has_body else set())
+            | ({"404"} if "path" in places else set())
+            | ({"422"} if places & {"query", "header"} else set())
+            | ({"409"} if getattr(self.view, "action", "") in getattr(self.view, "conflicting_actions", ()) else set())
+        )
+
+    def _refusal(self, code: str) -> dict[str, Any]:
+        said: dict[str, Any] = self._get_response_for_code(Refusal, code, media_types=["application/json"])
+        return {**said, "description": REFUSALS[code]} | ({"headers": RETRY_AFTER} if code in WITH_RETRY else {})
