@@ -1,121 +1,121 @@
-"""The ASGI application: Django as WSGI in a bounded pool of threads, endless answers as coroutines beside it.
+"""The ASGI application: Django as WSGI in a bounded pool of threads, long and endless answers as coroutines beside it.
 
-A thread is taken only when the whole request body is here and given back before an endless answer is written, so
-slow clients and followers cost a coroutine each, never a thread.
+A thread is taken when the whole request body is here and given back before anything is written, so slow clients and
+followers cost a coroutine each, never a thread.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
-from a2wsgi.wsgi import WSGIResponder
 
 from mlserver.api import streams
 from mlserver.api.bodies import Failure, body_for
+from mlserver.serving.answer import Answer
+from mlserver.serving.request_body import (
+    Disconnected,
+    Message,
+    Receive,
+    Scope,
+    TooLarge,
+    TooSlow,
+    limit_of,
+    read_body,
+)
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-# Above every limit of a Django view; larger uploads have coroutines of their own.
-BODY_LIMIT_BYTES = 4 * 1024**2
-QUEUE_SIZE = 10
-NOT_SENT_OF_STREAMS = (streams.HEADER.lower(), "content-length")
-
-
-class Disconnected(Exception):
-    """The client went away before its request was whole."""
-
-
-class TooLarge(Exception):
-    """The body is, or says it is, longer than BODY_LIMIT_BYTES."""
 
 
 class Application:
-    """One for the process; call `end_streams` before the server waits for its connections."""
+    """One for the process; call `end_streams` before the server waits for its connections.
 
-    def __init__(self, wsgi: Callable[..., Any], threads: int) -> None:
+    `body_limit` says how many bytes of a request body a path takes.
+    """
+
+    def __init__(self, wsgi: Callable[..., Any], threads: int, *, body_limit: Callable[[str], int] = limit_of) -> None:
         self._wsgi = wsgi
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="WSGI")
+        self._body_limit = body_limit
         self._streaming: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         try:
-            body = await read_body(scope, receive)
+            body = await read_body(scope, receive, self._body_limit(scope["path"]))
         except Disconnected:
             return
-        except TooLarge:
-            await send_too_large(scope, send)
+        except TooLarge as error:
+            await refuse(scope, send, Failure(413, str(error), "too_large"))
+            return
+        except TooSlow as error:
+            await refuse(scope, send, Failure(408, str(error), "timeout"))
             return
         drop_ambiguous_headers(scope)
-        responder: Any = Responder(self._wsgi, self._threads, QUEUE_SIZE)
-        await responder(scope, body, send)
-        if responder.stream is not None:
-            await self._run(responder.stream, scope["method"], receive, send)
+        await self._answer(Answer(self._wsgi, scope, body), scope["method"], receive, send)
 
-    async def _run(self, stream: streams.Stream, method: str, receive: Receive, send: Send) -> None:
-        """The body of an endless answer, until it ends, the client goes or the server stops."""
-        if method != "HEAD":
-            writing = asyncio.create_task(self._write(stream, send))
-            self._streaming.add(writing)
-            watching = asyncio.create_task(_cancel_when_gone(receive, writing))
-            try:
-                await asyncio.wait([writing])
-            finally:
-                writing.cancel()
-                watching.cancel()
-                self._streaming.discard(writing)
-            if not writing.cancelled():
-                writing.result()
-        await send({"type": "http.response.body", "body": b""})
+    async def _answer(self, answer: Answer, method: str, receive: Receive, send: Send) -> None:
+        first = await self._in_thread(answer.begin)
+        try:
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            if answer.stream is not None and method != "HEAD":
+                await _until_gone(self._write_stream(answer.stream, send), receive)
+                first = b""
+            elif not answer.is_whole and method != "HEAD":
+                if not await _until_gone(self._write_pieces(answer, first, send), receive):
+                    return
+                first = b""
+            await send({"type": "http.response.body", "body": first})
+        finally:
+            if not answer.is_whole:
+                self._threads.submit(answer.close)
 
-    async def _write(self, stream: streams.Stream, send: Send) -> None:
+    async def _in_thread(self, step: Callable[[], bytes]) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, step)
+
+    async def _write_pieces(self, answer: Answer, first: bytes, send: Send) -> None:
+        """A long body; the next piece is fetched when the one before has left."""
+        await send(_part(first))
+        while not answer.is_whole:
+            await send(_part(await self._in_thread(answer.piece)))
+
+    async def _write_stream(self, stream: streams.Stream, send: Send) -> None:
         this = asyncio.current_task()
+        assert this is not None
 
         async def send_chunk(chunk: bytes) -> None:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send(_part(chunk))
 
-        await stream.run(send_chunk, lambda: this is None or this.cancelling() > 0)
+        self._streaming.add(this)
+        try:
+            await stream.run(send_chunk, lambda: this.cancelling() > 0)
+        finally:
+            self._streaming.discard(this)
 
     def end_streams(self) -> None:
         for writing in self._streaming:
             writing.cancel()
 
 
-class Responder(WSGIResponder):
-    """One request in a thread of the pool.
+def _part(body: bytes) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": True}
 
-    Queues the first messages without waiting for the loop to take each: one short answer is three of them. Of a
-    response that names a stream it keeps the stream, here in the thread where the response is still alive.
-    """
 
-    def __init__(self, app: Any, executor: Any, send_queue_size: int) -> None:
-        super().__init__(app, executor, send_queue_size)
-        self.stream: streams.Stream | None = None
-        self._room = send_queue_size - 1  # one place is for the end mark
-
-    def start_response(self, status: str, response_headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        token = next((value for name, value in response_headers if name == streams.HEADER), None)
-        if token is None:
-            return super().start_response(status, response_headers, exc_info)
-        kept = [pair for pair in response_headers if pair[0].lower() not in NOT_SENT_OF_STREAMS]
-        write = super().start_response(status, kept, exc_info)
-        self.stream = streams.take(token)
-        return write
-
-    def send(self, message: Any) -> None:
-        if self.stream is not None:
-            return  # the empty body; the stream writes its own
-        if self._room:
-            self._room -= 1
-            self.loop.call_soon_threadsafe(self.send_queue.put_nowait, message)
-        else:  # a long answer goes at the client's pace
-            super().send(message)
+async def _until_gone(body: Coroutine[Any, Any, None], receive: Receive) -> bool:
+    """Write `body`; False when it was cancelled before its end, because the client went or the server stops."""
+    writing = asyncio.create_task(body)
+    watching = asyncio.create_task(_cancel_when_gone(receive, writing))
+    try:
+        await asyncio.wait([writing])
+    finally:
+        writing.cancel()
+        watching.cancel()
+    if writing.cancelled():
+        return False
+    writing.result()
+    return True
 
 
 async def _cancel_when_gone(receive: Receive, writing: asyncio.Task[None]) -> None:
@@ -124,54 +124,17 @@ async def _cancel_when_gone(receive: Receive, writing: asyncio.Task[None]) -> No
     writing.cancel()
 
 
-async def read_body(scope: Scope, receive: Receive) -> Receive:
-    """A `receive` that gives the whole body at once; raises TooLarge or Disconnected.
-
-    A body without a declared length gets one, because WSGI knows no other.
-    """
-    headers = dict(scope["headers"])
-    declared = headers.get(b"content-length")
-    if declared is None and b"transfer-encoding" not in headers:
-        return _given(b"")
-    if declared is not None and int(declared) > BODY_LIMIT_BYTES:
-        raise TooLarge
-    body = await _collect(receive)
-    if declared is None:
-        kept = [pair for pair in scope["headers"] if pair[0] != b"transfer-encoding"]
-        scope["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
-    return _given(body)
-
-
-async def _collect(receive: Receive) -> bytes:
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > BODY_LIMIT_BYTES:
-            raise TooLarge
-        if not message.get("more_body"):
-            return b"".join(chunks)
-
-
-def _given(body: bytes) -> Receive:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
-
-
 def drop_ambiguous_headers(scope: Scope) -> None:
     """`X_Forwarded_For` would reach Django under the name of `X-Forwarded-For`, past a proxy that sets the latter."""
     if any(b"_" in name for name, _ in scope["headers"]):
         scope["headers"] = [pair for pair in scope["headers"] if b"_" not in pair[0]]
 
 
-async def send_too_large(scope: Scope, send: Send) -> None:
-    failure = Failure(413, f"the body is refused: it must be at most {BODY_LIMIT_BYTES} bytes", "too_large")
+async def refuse(scope: Scope, send: Send, failure: Failure) -> None:
+    """Answered without Django. Of a body that was too slow nobody waits for the rest: the connection is closed."""
     body = orjson.dumps(body_for(scope["path"], scope["method"], failure))
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    if failure.status == 408:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": failure.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
