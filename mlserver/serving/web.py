@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -10,10 +11,15 @@ import uvicorn
 
 from mlserver.asgi import application
 from mlserver.serving.options import Options
+from mlserver.serving.protocol import Protocol
 
 GRACE_S = 1
 # Longer than clients keep an idle connection, so the server is not the one to close it under their next request.
 KEEP_ALIVE_S = 75
+# Beyond as many connections (followers are one each) or requests at once, the answer is 503.
+MOST_CONNECTIONS = 2048
+# Files that are no connections: the database, logs, static files on their way.
+OTHER_FILES = 256
 
 
 class WebServer(uvicorn.Server):
@@ -29,6 +35,16 @@ class WebServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def raise_file_limit() -> int:
+    """Room for MOST_CONNECTIONS if the system allows it; how many connections there is room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(MOST_CONNECTIONS, soft - OTHER_FILES), 1)
+
+
 def run(listeners: list[socket.socket], options: Options) -> None:
     """Until SIGTERM."""
     is_debug = options.log_level == "debug"
@@ -37,13 +53,14 @@ def run(listeners: list[socket.socket], options: Options) -> None:
         application,
         interface="asgi3",
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=is_debug,
         server_header=False,
         proxy_headers=False,  # whom to believe is decided in one place, mlserver.accounts.peers
+        limit_concurrency=raise_file_limit(),
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         ssl_certfile=options.tls_cert,

@@ -1,13 +1,18 @@
 """HTTP as the real web process speaks it."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
 import pytest
 
+from mlserver.serving.answer import PIECE_BYTES
 from tests.serving import RunningServer
 
 pytestmark = pytest.mark.process
+
+# Open to everybody, and long.
+BUNDLE = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,32 @@ def test_clients_that_stop_in_the_middle_of_a_request_hold_up_nobody(server: Run
     assert server.api.get("/api/v1/tasks").status_code == 200
     for client in slow:
         client.close()
+
+
+def test_clients_that_ask_much_and_read_nothing_hold_up_nobody(server: RunningServer) -> None:
+    """With many requests at once on each connection, both threads would be held for good if threads waited."""
+    request = f"GET {BUNDLE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with contextlib.ExitStack() as connections:
+        for _ in range(10):
+            client = connections.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(request * 7)
+            # The head has come: the server is in the middle of the answer.
+            assert client.recv(16).startswith(b"HTTP/1.1 200")
+        for _ in range(5):
+            assert server.api.get("/health", timeout=5).status_code == 200
+        assert server.api.get("/api/v1/tasks", timeout=5).status_code == 200
+    for _ in range(5):
+        assert server.api.get("/health", timeout=5).status_code == 200
+
+
+def test_a_static_file_arrives_whole(server: RunningServer) -> None:
+    answer = server.api.get(BUNDLE)
+    assert answer.headers["content-length"] == str(len(answer.content))
+    assert len(answer.content) > PIECE_BYTES
+    part = server.api.get(BUNDLE, headers={"Range": "bytes=100-299999"})
+    assert (part.status_code, part.content) == (206, answer.content[100:300000])
 
 
 def test_returns_400_when_the_request_is_not_http(server: RunningServer) -> None:
