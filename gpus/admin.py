@@ -25,7 +25,7 @@ class NodeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
 
     @admin.display(boolean=True, description="agent reports")
     def is_reporting(self, node: Node) -> bool:
-        return node.is_sampled
+        return node.is_reporting
 
     @admin.display(description="GPUs", ordering="gpu_count")
     def gpu_count(self, node: Node) -> int:

@@ -5,7 +5,10 @@ from datetime import timedelta
 from django.db import models
 from django.utils import timezone
 
+# Older, a sample no longer says who is on a device.
 SAMPLE_MAX_AGE = timedelta(seconds=2)
+# The agent speaks every second; this long a silence is no hiccup and no restart of the server.
+SILENT_AFTER = timedelta(seconds=10)
 
 
 class Node(models.Model):
@@ -24,9 +27,9 @@ class Node(models.Model):
         return self.name
 
     @property
-    def is_sampled(self) -> bool:
-        """The agent's last sample is fresh enough to trust what it says about GPUs."""
-        return self.agent_seen_at is not None and timezone.now() - self.agent_seen_at <= SAMPLE_MAX_AGE
+    def is_reporting(self) -> bool:
+        """The agent was heard of lately, so work placed here is started and watched. Says nothing of the driver."""
+        return self.agent_seen_at is not None and timezone.now() - self.agent_seen_at <= SILENT_AFTER
 
 
 class Gpu(models.Model):
@@ -57,6 +60,11 @@ class Gpu(models.Model):
 
     def __str__(self) -> str:
         return f"GPU {self.index} of {self.node.name}"
+
+    @property
+    def is_sampled(self) -> bool:
+        """The last sample is fresh enough to trust what it says of the device."""
+        return self.sampled_at is not None and timezone.now() - self.sampled_at <= SAMPLE_MAX_AGE
 
     def quarantine(self, reason: str) -> bool:
         """Take the device out of scheduling until an administrator or a clean sample releases it."""

@@ -5,8 +5,6 @@ Used memory needs driver 510 or newer: nvmlDeviceGetMemoryInfo_v2 tells the driv
 Reference of every call: https://docs.nvidia.com/deploy/nvml-api/
 """
 
-import functools
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -24,7 +22,6 @@ __all__ = [
     "NvmlReader",
     "Reader",
     "open_reader",
-    "own_reader",
 ]
 
 MIB = 1024**2
@@ -53,16 +50,6 @@ def open_reader() -> Reader:
     except pynvml.NVMLError as error:
         return AbsentReader(str(error))
     return NvmlReader()
-
-
-def own_reader() -> Reader:
-    """The reader of the calling process, opened on first use and kept; a forked child gets one of its own."""
-    return _reader_of(os.getpid())
-
-
-@functools.lru_cache(maxsize=1)
-def _reader_of(pid: int) -> Reader:
-    return open_reader()
 
 
 class NvmlReader:

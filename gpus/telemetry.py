@@ -1,6 +1,7 @@
 """Writes what the devices say into their rows, and judges from it who else is on them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -8,13 +9,13 @@ from django.db.models import Case, F, Field, Value, When
 from django.db.models.functions import Cast
 from django.utils import timezone
 
+from gpus.availability import IDLE_MEMORY_MIB
+from gpus.driver import DriverSilentError, own_driver
 from gpus.models import SAMPLE_MAX_AGE, Gpu, Node
-from gpus.nvml import own_reader
 from gpus.readings import GpuProcess, GpuSample, Reader
 
-# A driver keeps a few MiB for itself on an idle device; the smallest CUDA context takes more than this.
-IDLE_MEMORY_MIB = 64
 QUARANTINE_AT_LEAST = timedelta(seconds=30)
+ANSWER_WITHIN_S = 2.0
 COLUMNS = (
     "is_present", "used_memory_mib", "foreign_memory_mib", "foreign_process_count", "utilization_percent",
     "temperature_c", "power_w",
@@ -26,31 +27,60 @@ GONE: dict[str, Any] = dict.fromkeys(COLUMNS) | {
 Values = dict[str, Any]
 
 
-def sample(
-    node: Node,
-    reader: Reader,
-    is_ours: Callable[[int], bool],
-    *,
-    reserved_mib: Mapping[str, int] | None = None,
-) -> None:
-    """Look at each device once and store it: one statement for all devices, one for the node's `agent_seen_at`.
+@dataclass(frozen=True)
+class Look:
+    """What the driver said of each device, by uuid: a sample (None: gone) and who is on it. Begun at `at`."""
 
-    `is_ours` says whether a pid belongs to a run of this server; `reserved_mib` what runs have reserved, by uuid,
-    read before the call. Only the node's agent calls this.
+    at: datetime
+    seen: Mapping[str, tuple[GpuSample | None, list[GpuProcess]]]
+
+
+def look(reader: Reader) -> Look:
+    """Ask the driver about each device once. Touches no database; takes as long as the driver does."""
+    now = timezone.now()
+    return Look(now, {uuid: (reader.sample(uuid), reader.processes(uuid) or []) for uuid in reader.known_uuids()})
+
+
+def store(
+    node: Node, look: Look, is_ours: Callable[[int], bool], *, reserved_mib: Mapping[str, int] | None = None
+) -> dict[str, Values]:
+    """Write a look into the rows of its devices: one statement, none without devices. Returns what was written.
+
+    `is_ours` says whether a pid belongs to a run of this server; `reserved_mib` what runs had reserved, by uuid,
+    before the look. Only the node's agent calls this.
     """
     reserved = reserved_mib or {}
-    found = {uuid: _look(reader, uuid, is_ours, reserved.get(uuid, 0)) for uuid in sorted(reader.known_uuids())}
-    now = timezone.now()
+    found = {
+        uuid: _values(sample, processes, is_ours, reserved.get(uuid, 0))
+        for uuid, (sample, processes) in sorted(look.seen.items())
+    }
     if found:
-        _store(node, found, now)
-    # After the devices: whoever sees a fresh node sees fresh devices.
+        _store(node, found, look.at)
+    return found
+
+
+def note_alive(node: Node) -> bool:
+    """The agent of `node` is there; True when it had not been heard of, so a scheduling pass is worth while."""
+    was_away, now = not node.is_reporting, timezone.now()
     Node.objects.filter(pk=node.pk).update(agent_seen_at=now)
     node.agent_seen_at = now
+    return was_away
 
 
-def processes_on(uuid: str, reader: Reader | None = None) -> list[GpuProcess] | None:
-    """Who is on the device this moment; None when the driver cannot say or the device is gone."""
-    return (reader or own_reader()).processes(uuid)
+def users_of(uuid: str) -> list[GpuProcess] | None:
+    """Who is on the device this moment; None when the driver cannot say or the device is gone.
+
+    Raises DriverSilentError after 2 s without an answer, and at once when an earlier question has waited as long.
+    """
+    return own_driver().answer(lambda reader: reader.processes(uuid), within_s=ANSWER_WITHIN_S)
+
+
+def processes_on(uuid: str) -> list[GpuProcess] | None:
+    """Like `users_of`, but a driver that does not answer is one that cannot say."""
+    try:
+        return users_of(uuid)
+    except DriverSilentError:
+        return None
 
 
 def foreign_memory_mib(
@@ -84,15 +114,15 @@ def release_clean_quarantines(node: Node) -> list[Gpu]:
     return [gpu for gpu in clean if gpu.release_quarantine()]
 
 
-def _look(reader: Reader, uuid: str, is_ours: Callable[[int], bool], reserved_mib: int) -> Values:
-    seen = reader.sample(uuid)
-    if seen is None:
+def _values(
+    sample: GpuSample | None, processes: list[GpuProcess], is_ours: Callable[[int], bool], reserved_mib: int
+) -> Values:
+    if sample is None:
         return GONE
-    listed = reader.processes(uuid) or []
-    ours = [process for process in listed if is_ours(process.pid)]
-    foreign = [process for process in listed if process not in ours]
-    return _row(seen) | {
-        "foreign_memory_mib": foreign_memory_mib(seen.used_memory_mib, foreign, ours, reserved_mib),
+    ours = [process for process in processes if is_ours(process.pid)]
+    foreign = [process for process in processes if process not in ours]
+    return _row(sample) | {
+        "foreign_memory_mib": foreign_memory_mib(sample.used_memory_mib, foreign, ours, reserved_mib),
         # A desktop that draws a little is no reason to leave a GPU alone; its memory counts all the same.
         "foreign_process_count": sum(process.is_compute for process in foreign),
     }

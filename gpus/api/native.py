@@ -31,7 +31,7 @@ class NodeAnswer(s.Serializer[Row]):
     boot_id = s.CharField()
     gpus = s.IntegerField(help_text="how many the driver lists at present")
     agent_seen_at = s.DateTimeField(allow_null=True)
-    is_reporting = s.BooleanField(help_text="the agent's last sample is fresh enough to place work on GPUs")
+    is_reporting = s.BooleanField(help_text="the agent was heard of in the last 10 seconds")
 
 
 class Quarantine(s.Serializer[Row]):
@@ -152,7 +152,7 @@ def node_row(node: Any) -> Row:
         "boot_id": node.boot_id,
         "gpus": node.present_gpus,
         "agent_seen_at": node.agent_seen_at,
-        "is_reporting": node.is_sampled,
+        "is_reporting": node.is_reporting,
     }
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gpus import nvml
+from gpus import driver
 from tests.execution.placed import end_all_of
 
 
@@ -19,6 +19,6 @@ def engine(home: Path) -> Iterator[Path]:
 def simulated_gpus(home: Path, settings: Any) -> Iterator[Path]:
     """Two devices; the file plays what happens on them."""
     settings.SIMULATED_GPUS = (2, 24576)
-    nvml._reader_of.cache_clear()
+    driver._driver_of.cache_clear()
     yield home / "simulated_gpus.json"
-    nvml._reader_of.cache_clear()
+    driver._driver_of.cache_clear()

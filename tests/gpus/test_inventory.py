@@ -8,28 +8,18 @@ import pytest
 from django.db import connection
 
 from gpus import inventory
-from gpus.inventory import machine_memory_mib, register_gpus, register_node
+from gpus.inventory import Listing, list_devices, machine_memory_mib, node_name, register_gpus, register_node
 from gpus.models import Gpu, Node
-from gpus.nvml import AbsentReader
 from gpus.readings import GpuInfo
 from gpus.simulated import SimulatedReader
 from tests.make import make_gpu, make_node
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 
 
-class Listing(AbsentReader):
-    """A reader of just these devices."""
-
-    def __init__(self, *devices: GpuInfo) -> None:
-        super().__init__("test")
-        self.listed = list(devices)
-
-    def devices(self) -> list[GpuInfo]:
-        return self.listed
-
-    def driver_version(self) -> str:
-        return "580.65.06"
+def listed(*devices: GpuInfo) -> Listing:
+    """The driver lists just these."""
+    return Listing(list(devices), "580.65.06")
 
 
 def test_it_registers_this_machine(settings):
@@ -51,9 +41,32 @@ def test_it_updates_the_same_row_after_a_reboot_and_keeps_its_switches(settings)
     assert not node.is_enabled and node.pool == "big"
 
 
+def test_it_is_the_same_node_under_another_host_name(home, monkeypatch):
+    node = register_node()
+    monkeypatch.setattr(socket, "gethostname", lambda: "made-anew")
+
+    assert register_node().pk == node.pk and Node.objects.get().name == node.name
+    assert (home / "node").read_text().strip() == node.name
+
+
+def test_it_is_another_node_in_another_home(home, settings, monkeypatch):
+    node = register_node()
+    settings.MLSERVER_HOME = home / "elsewhere"
+    settings.MLSERVER_HOME.mkdir()
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+
+    assert register_node().pk != node.pk
+
+
+def test_it_takes_the_host_name_when_the_kept_one_was_emptied(home):
+    (home / "node").write_text("")
+
+    assert node_name() == socket.gethostname()
+
+
 def test_it_registers_devices(tmp_path):
     node = make_node()
-    register_gpus(node, SimulatedReader(2, 24576, tmp_path / "none.json"))
+    register_gpus(node, list_devices(SimulatedReader(2, 24576, tmp_path / "none.json")))
 
     first, second = node.gpus.all()
     assert (first.uuid, first.index, first.memory_mib) == ("GPU-simulated-0", 0, 24576)
@@ -63,11 +76,11 @@ def test_it_registers_devices(tmp_path):
 
 
 def test_it_changes_nothing_when_asked_again(django_assert_num_queries):
-    node, reader = make_node(), Listing(GpuInfo("GPU-a", 0, "4090", 24064))
-    register_gpus(node, reader)
+    node, listing = make_node(), listed(GpuInfo("GPU-a", 0, "4090", 24064))
+    register_gpus(node, listing)
     before = Gpu.objects.values().get()
     with django_assert_num_queries(3):
-        register_gpus(node, reader)
+        register_gpus(node, listing)
 
     assert Gpu.objects.values().get() == before
 
@@ -75,7 +88,7 @@ def test_it_changes_nothing_when_asked_again(django_assert_num_queries):
 def test_it_keeps_switch_and_quarantine_of_a_known_device():
     gpu = make_gpu(uuid="GPU-a", is_enabled=False, memory_mib=1)
     gpu.quarantine("a process would not go")
-    register_gpus(gpu.node, Listing(GpuInfo("GPU-a", 0, "4090", 24064)))
+    register_gpus(gpu.node, listed(GpuInfo("GPU-a", 0, "4090", 24064)))
     gpu.refresh_from_db()
 
     assert gpu.memory_mib == 24064
@@ -84,7 +97,7 @@ def test_it_keeps_switch_and_quarantine_of_a_known_device():
 
 def test_it_follows_a_device_to_another_index_and_another_node():
     gpu, other = make_gpu(uuid="GPU-a", index=3), make_node("other")
-    register_gpus(other, Listing(GpuInfo("GPU-b", 0, "", 1), GpuInfo("GPU-a", 1, "", 1)))
+    register_gpus(other, listed(GpuInfo("GPU-b", 0, "", 1), GpuInfo("GPU-a", 1, "", 1)))
     gpu.refresh_from_db()
 
     assert (gpu.node, gpu.index) == (other, 1)
@@ -95,10 +108,10 @@ def test_it_marks_a_device_that_is_no_longer_listed_and_finds_it_again():
     node = make_node()
     gpu = make_gpu(node, uuid="GPU-a")
     elsewhere = make_gpu(make_node(), uuid="GPU-elsewhere")
-    register_gpus(node, Listing())
+    register_gpus(node, listed())
     gpu.refresh_from_db()
     assert not gpu.is_present
-    register_gpus(node, Listing(GpuInfo("GPU-a", 0, "", 1)))
+    register_gpus(node, listed(GpuInfo("GPU-a", 0, "", 1)))
     gpu.refresh_from_db()
     elsewhere.refresh_from_db()
 
@@ -108,13 +121,14 @@ def test_it_marks_a_device_that_is_no_longer_listed_and_finds_it_again():
 @pytest.mark.database
 @pytest.mark.django_db(transaction=True)
 def test_it_makes_one_row_each_when_two_processes_register_at_once(tmp_path):
+    node_name()  # written with a draft named by the process, and these are threads of one
     meet = threading.Barrier(4)
     failures: list[BaseException] = []
 
     def register() -> None:
         try:
             meet.wait(10)
-            register_gpus(register_node(), SimulatedReader(4, 24576, tmp_path / "none.json"))
+            register_gpus(register_node(), list_devices(SimulatedReader(4, 24576, tmp_path / "none.json")))
         except BaseException as error:  # noqa: BLE001  a thread's failure must reach the test
             failures.append(error)
         finally:

@@ -1,13 +1,12 @@
 """The gate to NVML: absent values are None, lost devices are gone, no driver is no device."""
 
-import os
 from pathlib import Path
 
 import pynvml
 import pytest
 
 from gpus import nvml
-from gpus.nvml import AbsentReader, GpuInfo, GpuProcess, GpuSample, NvmlReader, open_reader, own_reader
+from gpus.nvml import AbsentReader, GpuInfo, GpuProcess, GpuSample, NvmlReader, open_reader
 from gpus.simulated import SimulatedReader
 from tests.gpus.fake_nvml import FakeDevice, FakeNvml
 
@@ -176,17 +175,6 @@ def test_it_opens_simulated_devices_when_the_settings_say_so(settings):
     settings.SIMULATED_GPUS = (2, 24576)
 
     assert isinstance(open_reader(), SimulatedReader)
-
-
-def test_it_keeps_one_reader_per_process(monkeypatch):
-    monkeypatch.setattr(nvml, "pynvml", FakeNvml())
-    nvml._reader_of.cache_clear()
-    mine = own_reader()
-
-    assert own_reader() is mine
-    monkeypatch.setattr(os, "getpid", lambda: 1)
-    assert own_reader() is not mine
-    nvml._reader_of.cache_clear()
 
 
 def test_it_is_the_only_importer_of_pynvml():

@@ -1,19 +1,22 @@
 """What a look at the devices writes into their rows."""
 
 import json
+import os
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from gpus import nvml
+from gpus import nvml, telemetry
 from gpus.availability import why_not_schedulable
-from gpus.inventory import register_gpus
+from gpus.driver import Driver, DriverSilentError
+from gpus.inventory import list_devices, register_gpus
 from gpus.models import Gpu, Node
 from gpus.nvml import AbsentReader, NvmlReader
 from gpus.simulated import SimulatedReader
-from gpus.telemetry import processes_on, release_clean_quarantines, sample
+from gpus.telemetry import look, note_alive, processes_on, release_clean_quarantines, store, users_of
 from tests.gpus.fake_nvml import FakeDevice, FakeNvml
+from tests.gpus.hanging import answer_fifo
 from tests.make import make_gpu, make_node
 
 pytestmark = pytest.mark.django_db
@@ -33,14 +36,14 @@ class Stage:
         self.script = folder / "simulated_gpus.json"
         self.reader = SimulatedReader(count, 24576, self.script)
         self.node = make_node(is_sampled=False)
-        register_gpus(self.node, self.reader)
+        register_gpus(self.node, list_devices(self.reader))
 
     def play(self, index: int = 0, **values) -> None:
         self.script.write_text(json.dumps({str(index): values}))
 
     def look(self, index: int = 0, **reserved_mib: int) -> Gpu:
         reserved = {f"GPU-simulated-{key.removeprefix('gpu')}": mib for key, mib in reserved_mib.items()}
-        sample(self.node, self.reader, is_ours, reserved_mib=reserved)
+        store(self.node, look(self.reader), is_ours, reserved_mib=reserved)
         return Gpu.objects.get(node=self.node, index=index)
 
 
@@ -53,24 +56,33 @@ def process(pid: int, mib: int | None) -> dict[str, int | None]:
     return {"pid": pid, "used_memory_mib": mib}
 
 
-def test_it_writes_all_devices_and_the_node_in_two_statements(stage, django_assert_num_queries):
+def test_it_writes_all_devices_in_one_statement(stage, django_assert_num_queries):
     stage.play(1, used_memory_mib=10, utilization_percent=42.5, temperature_c=61, power_w=210.25)
-    with django_assert_num_queries(2):
-        sample(stage.node, stage.reader, is_ours)
+    seen = look(stage.reader)
+    with django_assert_num_queries(1):
+        store(stage.node, seen, is_ours)
     idle, busy = stage.node.gpus.all()
 
     assert (idle.used_memory_mib, idle.utilization_percent, idle.temperature_c) == (0, 0.0, None)
     assert (busy.used_memory_mib, busy.utilization_percent) == (10, 42.5)
     assert (busy.temperature_c, busy.power_w) == (61.0, 210.25)
-    assert idle.sampled_at == busy.sampled_at == Node.objects.get().agent_seen_at
+    assert idle.sampled_at == busy.sampled_at == seen.at
+    assert Node.objects.get().agent_seen_at is None
 
 
-def test_it_writes_only_the_node_when_there_is_no_device(django_assert_num_queries):
-    node = make_node(is_sampled=False)
+def test_it_writes_nothing_when_there_is_no_device(django_assert_num_queries):
     with django_assert_num_queries(1):
-        sample(node, AbsentReader("no driver"), is_ours)
+        node = make_node(is_sampled=False)
+        store(node, look(AbsentReader("no driver")), is_ours)
 
-    assert node.is_sampled and Node.objects.get().is_sampled
+
+@pytest.mark.parametrize(("silent_s", "was_away"), [(None, True), (11, True), (9, False)])
+def test_it_notes_that_the_agent_is_there_and_whether_it_was_missed(silent_s, was_away):
+    seen = silent_s and timezone.now() - timedelta(seconds=silent_s)
+    node = make_node(agent_seen_at=seen)
+
+    assert note_alive(node) is was_away
+    assert Node.objects.get().is_reporting and note_alive(node) is False
 
 
 def test_it_leaves_other_nodes_alone(stage):
@@ -136,8 +148,8 @@ def test_it_stores_none_for_every_field_of_a_driver_that_says_nothing(monkeypatc
     calls = ["memory", "utilization", "temperature", "temperature_old", "power", "compute"]
     monkeypatch.setattr(nvml, "pynvml", FakeNvml(FakeDevice("GPU-a", **dict.fromkeys(calls, 3))))
     node, reader = make_node(), NvmlReader()
-    register_gpus(node, reader)
-    sample(node, reader, is_ours)
+    register_gpus(node, list_devices(reader))
+    store(node, look(reader), is_ours)
     gpu = Gpu.objects.get()
 
     assert gpu.is_present and gpu.sampled_at is not None
@@ -165,19 +177,30 @@ def test_it_forgets_an_outsider_who_has_gone(stage):
     assert (gpu.foreign_process_count, gpu.foreign_memory_mib, gpu.used_memory_mib) == (0, 0, 0)
 
 
+@pytest.fixture
+def asked(stage, monkeypatch):
+    """The driver of this process has the devices of the stage."""
+    driver = Driver(lambda: stage.reader)
+    monkeypatch.setattr(telemetry, "own_driver", lambda: driver)
+
+
+@pytest.mark.usefixtures("asked")
 def test_it_lists_processes_of_the_moment(stage):
     stage.play(processes=[process(OURS, 4000)])
 
-    assert [each.pid for each in processes_on("GPU-simulated-0", stage.reader) or []] == [OURS]
-    assert processes_on("GPU-unknown", stage.reader) is None
+    assert [each.pid for each in users_of("GPU-simulated-0") or []] == [OURS]
+    assert users_of("GPU-unknown") is None
 
 
-def test_it_opens_a_reader_of_its_own_to_list_processes(settings):
-    settings.SIMULATED_GPUS = (1, 24576)
-    nvml._reader_of.cache_clear()
+@pytest.mark.usefixtures("asked")
+def test_it_waits_only_so_long_for_a_driver_that_does_not_answer(stage, monkeypatch):
+    monkeypatch.setattr(telemetry, "ANSWER_WITHIN_S", 0.05)
+    os.mkfifo(stage.script)
+    with pytest.raises(DriverSilentError):
+        users_of("GPU-simulated-0")
 
-    assert processes_on("GPU-simulated-0") == []
-    nvml._reader_of.cache_clear()
+    assert processes_on("GPU-simulated-0") is None
+    answer_fifo(stage.script)
 
 
 def quarantined(stage: Stage, *, for_s: float = 31) -> Gpu:
@@ -229,6 +252,7 @@ def test_it_does_not_take_a_desktop_for_somebody_who_computes(stage):
     stage.play(0, processes=[process(OUTSIDER, 90) | {"is_compute": False}])
 
     gpu = stage.look()
+    note_alive(gpu.node)
 
     assert (gpu.foreign_process_count, gpu.foreign_memory_mib) == (0, 90)
     assert why_not_schedulable(gpu) == ""

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from gpus.models import Node
+from gpus.models import Gpu, Node
 from tests.make import make_gpu, make_lease, make_node, make_run, make_task, make_user
 from tests.together import together
 from training.models import Event, Lease, Run, RunProcess, Task
@@ -113,15 +113,62 @@ def test_it_leaves_a_gpu_alone_and_says_why(user: User, sample: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
-    ("seen_s_ago", "sentence"), [(None, "has not been sampled"), (3.0, "was last sampled by its agent more than 2 s")]
+    ("sampled_s_ago", "sentence"), [(None, "not sampled yet"), (3.0, "UTC: the driver does not answer")]
 )
-def test_it_trusts_no_stale_sample(user: User, seen_s_ago: float | None, sentence: str) -> None:
-    seen = seen_s_ago and timezone.now() - timedelta(seconds=seen_s_ago)
-    make_gpu(make_node(agent_seen_at=seen))
+def test_it_trusts_no_stale_sample(user: User, sampled_s_ago: float | None, sentence: str) -> None:
+    make_gpu(sampled_at=sampled_s_ago and timezone.now() - timedelta(seconds=sampled_s_ago))
     on_gpu, on_cpu = waiting(user, gpus=1, cpus=0), waiting(user)
     assert placed_tasks() == [on_cpu.pk]
     on_gpu.refresh_from_db()
     assert sentence in on_gpu.waiting_reason
+
+
+def test_it_places_work_without_gpus_on_a_node_whose_agent_is_yet_to_start(user: User) -> None:
+    make_gpu(make_node("box", is_sampled=False))
+    on_gpu, on_cpu = waiting(user, gpus=1, cpus=0), waiting(user)
+    assert placed_tasks() == [on_cpu.pk]
+    on_gpu.refresh_from_db()
+    assert on_gpu.waiting_reason == "needs 1 GPU, node box has never reported: its agent is not running"
+
+
+def test_it_places_nothing_on_a_node_that_fell_silent(user: User) -> None:
+    """The older row comes first among nodes that fit, so a machine that is gone would get everything."""
+    make_node("gone", agent_seen_at=timezone.now() - timedelta(seconds=11))
+    task = waiting(user)
+    assert schedule() == []
+    task.refresh_from_db()
+    assert task.waiting_reason.startswith("node gone has not been heard of since ")
+    there = make_node("there")
+    assert placed_tasks() == [task.pk]
+    assert task.runs.get().node == there
+
+
+def test_a_silent_node_does_not_change_the_sentence_with_every_pass(user: User) -> None:
+    make_node("gone", agent_seen_at=timezone.now() - timedelta(seconds=11))
+    task = waiting(user)
+    schedule()
+    said = Task.objects.get(pk=task.pk).waiting_reason
+    Task.objects.update(waiting_reason=said)
+    with CaptureQueriesContext(connection) as queries:
+        schedule()
+    assert not [query for query in queries if "UPDATE" in query["sql"]]
+
+
+def test_memory_of_ours_without_a_lease_keeps_a_shared_run_out(user: User) -> None:
+    """A process that outlives its run's lease."""
+    gpu = make_gpu(memory_mib=1000, used_memory_mib=700)
+    task = waiting(user, gpus=1, cpus=0, gpu_memory_mib=400, is_exclusive=False)
+    assert schedule() == []
+    task.refresh_from_db()
+    assert "only 300 MiB free" in task.waiting_reason
+    Gpu.objects.filter(pk=gpu.pk).update(used_memory_mib=64)
+    assert placed_tasks() == [task.pk]
+
+
+def test_the_little_memory_of_the_driver_keeps_nobody_out(user: User) -> None:
+    make_gpu(memory_mib=1000, used_memory_mib=64)
+    task = waiting(user, gpus=1, cpus=0, gpu_memory_mib=1000, is_exclusive=False)
+    assert placed_tasks() == [task.pk]
 
 
 def test_it_places_nothing_on_a_node_that_is_off(user: User) -> None:

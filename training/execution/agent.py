@@ -2,8 +2,11 @@
 
 It keeps nothing that disk and database do not have: killed at any moment and started again, it finds all runs by the
 records in their control directories. One thread, one selector: wake-up lines, process ends, and a tick each second.
+Only the driver is asked in another thread, which never touches the database: what it says is taken in when it comes,
+and while it does not, its samples grow old and everything else goes on.
 """
 
+import contextlib
 import logging
 import os
 import selectors
@@ -13,17 +16,17 @@ from collections.abc import Callable
 
 from django.db import DatabaseError, connections
 
-from gpus.inventory import register_gpus, register_node
+from gpus.driver import Driver
+from gpus.inventory import register_node
 from gpus.models import Node
-from gpus.nvml import open_reader, own_reader
-from gpus.readings import AbsentReader, Reader
-from gpus.telemetry import release_clean_quarantines, sample
+from gpus.sampling import Sampling
+from gpus.telemetry import note_alive, release_clean_quarantines
 from mlserver.heartbeat import enqueue_beat
 from mlserver.wakeup import Wakeup
 from training import paths
 from training.execution import requests
 from training.execution.watch import Watch
-from training.models import Event, Lease
+from training.models import Event, Lease, Task
 
 log = logging.getLogger(__name__)
 
@@ -53,19 +56,20 @@ class Every:
 
 
 class Agent:
-    def __init__(self) -> None:
+    def __init__(self, driver: Driver | None = None) -> None:
         self.is_ending = False
         self.node: Node | None = None
-        self.reader: Reader = own_reader()
+        self.sampling = Sampling(driver or Driver(), self.wake)
         self.selector = selectors.DefaultSelector()
         self.wakeup = Wakeup(paths.agent_fifo())
         self.selector.register(self.wakeup, selectors.EVENT_READ, None)
         self.watch = Watch(self.selector)
-        self.was_schedulable: object = None
+        self.has_attached = False
         self.jobs: list[tuple[Every, Callable[[], object]]] = [
             (Every(30), self.register),
-            (Every(TICK_S), self.sample),
+            (Every(TICK_S), self.note_alive),
             (Every(TICK_S), self.ask_again),
+            (Every(TICK_S), self.ask_driver),
             (Every(10), self.watch.note_heartbeats),
             (Every(5), enqueue_beat),
         ]
@@ -73,13 +77,19 @@ class Agent:
     def end(self) -> None:
         self.is_ending = True
         # The selector resumes after a signal handler (PEP 475); a line of our own makes it return.
-        os.write(self.wakeup.fileno(), b"\n")
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the selector return; from any thread."""
+        with contextlib.suppress(BlockingIOError):  # full of lines: it returns anyway
+            os.write(self.wakeup.fileno(), b"\n")
 
     def run(self) -> None:
         next_tick = time.monotonic()
         while not self.is_ending:
             ready = self.selector.select(max(next_tick - time.monotonic(), 0))
             self.guard(lambda ready=ready: self.handle(ready))  # type: ignore[misc]
+            self.guard(self.hear_driver)
             if time.monotonic() >= next_tick:
                 next_tick = time.monotonic() + TICK_S
                 for every, job in self.jobs:
@@ -107,28 +117,39 @@ class Agent:
 
     def register(self) -> None:
         """Now and then: a driver may be loaded, a device lost or added, while we run."""
-        if isinstance(self.reader, AbsentReader):
-            self.reader = open_reader()
         self.node = register_node()
-        register_gpus(self.node, self.reader)
+        self.sampling.list_again()
 
-    def sample(self) -> None:
-        """GPU nodes each second; without GPUs the node only says that it is alive."""
-        if self.node is None:
-            return
-        reserved: dict[str, int] = {}
-        for uuid, mib in Lease.objects.held().filter(gpu__node=self.node).values_list("gpu__uuid", "memory_mib"):
-            reserved[uuid] = reserved.get(uuid, 0) + mib
-        sample(self.node, self.reader, self.watch.is_ours, reserved_mib=reserved)
-        released = release_clean_quarantines(self.node) if self.reader.known_uuids() else []
-        for gpu in released:
-            Event.objects.say(
-                "GpuReleased", f"GPU {gpu.index}: the quarantine is over, the device is idle", node=self.node
-            )
-        if released:
-            requests.ask_for_pass()
+    def note_alive(self) -> None:
+        if self.node is not None and note_alive(self.node):
+            requests.ask_for_pass()  # what waits may have been refused for our silence
 
     def ask_again(self) -> None:
         """Find runs to watch, and repeat every request whose answer stays out."""
         if self.node is not None:
             requests.repeat(self.node, self.watch)
+            self.has_attached = True
+
+    def ask_driver(self) -> None:
+        """Never before our own processes are known: they would be taken for somebody else's."""
+        if self.node is not None and self.has_attached and self.sampling.may_ask():
+            self.sampling.ask(reserved_on(self.node))
+
+    def hear_driver(self) -> None:
+        """Take in what the driver said, if it did."""
+        if self.node is None or not self.sampling.has_answer():
+            return
+        if self.sampling.take_in(self.node, self.watch.is_ours) and Task.objects.placeable().exists():
+            requests.ask_for_pass()
+        for gpu in release_clean_quarantines(self.node) if self.sampling.devices else []:
+            message = f"GPU {gpu.index}: the quarantine is over, the device is idle"
+            Event.objects.say("GpuReleased", message, node=self.node)
+            requests.ask_for_pass()
+
+
+def reserved_on(node: Node) -> dict[str, int]:
+    """uuid -> MiB that runs have reserved."""
+    reserved: dict[str, int] = {}
+    for uuid, mib in Lease.objects.held().filter(gpu__node=node).values_list("gpu__uuid", "memory_mib"):
+        reserved[uuid] = reserved.get(uuid, 0) + mib
+    return reserved

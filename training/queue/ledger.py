@@ -1,21 +1,18 @@
 """The ledger: what every node has, what leases and active runs reserve, and what the driver last said."""
 
 from collections import defaultdict
-from datetime import datetime
 
 from django.db.models import Sum
-from django.utils import timezone
 
-from gpus.availability import why_not_schedulable
-from gpus.models import SAMPLE_MAX_AGE, Gpu, Node
+from gpus.availability import IDLE_MEMORY_MIB, why_not_schedulable, why_silent
+from gpus.models import Gpu, Node
 from training.models import Lease, Run
 from training.queue.placement import GpuLedger, NodeLedger
 
 
 def read_ledger(*, with_gpus: bool = True) -> list[NodeLedger]:
     """Four queries, whatever the number of tasks, two when nobody asks for GPUs. Call inside the pass' transaction."""
-    now = timezone.now()
-    nodes = {node.pk: node_ledger(node, now) for node in Node.objects.order_by("pk")}
+    nodes = {node.pk: node_ledger(node) for node in Node.objects.order_by("pk")}
     used = Run.objects.queued().active().order_by().values("node").annotate(cpus=Sum("cpus"), memory=Sum("memory_mib"))
     for row in used:
         if node := nodes.get(row["node"]):
@@ -33,18 +30,20 @@ def add_gpus(nodes: dict[int, NodeLedger]) -> None:
         nodes[gpu.node_id].gpus.append(gpu_ledger(gpu, leases[gpu.pk]))
 
 
-def node_ledger(node: Node, now: datetime) -> NodeLedger:
+def node_ledger(node: Node) -> NodeLedger:
+    """A node that fell silent gets nothing; one that was never heard of is starting and may take work without GPUs."""
     ledger = NodeLedger(node.pk, node.name, node.pool, node.cpu_slots, node.memory_mib)
     if not node.is_enabled:
         ledger.problem = "is switched off"
-    if node.agent_seen_at is None:
-        ledger.gpu_problem = "has not been sampled by its agent yet"
-    elif now - node.agent_seen_at > SAMPLE_MAX_AGE:
-        ledger.gpu_problem = f"was last sampled by its agent more than {SAMPLE_MAX_AGE.total_seconds():g} s ago"
+    elif node.agent_seen_at is None:
+        ledger.gpu_problem = why_silent(node)
+    else:
+        ledger.problem = why_silent(node)
     return ledger
 
 
 def gpu_ledger(gpu: Gpu, leases: list[Lease]) -> GpuLedger:
+    """Memory that nobody outside holds is ours, leased or not: a run's process may outlive its lease."""
     own_used = max((gpu.used_memory_mib or 0) - gpu.foreign_memory_mib, 0)
     return GpuLedger(
         id=gpu.pk,
@@ -52,7 +51,7 @@ def gpu_ledger(gpu: Gpu, leases: list[Lease]) -> GpuLedger:
         memory_mib=gpu.memory_mib,
         problem=why_not_schedulable(gpu),
         foreign_memory_mib=gpu.foreign_memory_mib,
-        own_used_mib=own_used if leases else 0,
+        own_used_mib=own_used if leases or own_used > IDLE_MEMORY_MIB else 0,
         reserved_mib=sum(lease.memory_mib for lease in leases),
         held_by=[lease.run_id for lease in leases],
         is_exclusive=any(lease.is_exclusive for lease in leases),
