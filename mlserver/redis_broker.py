@@ -52,6 +52,19 @@ class RedisBroker(Redis):  # type: ignore[misc]  # django-q2 has no types
         return 0
 
 
+def check(url: str) -> None:
+    """Raises OSError unless a Redis at `url` takes our commands now, ValueError when `url` says what it cannot mean.
+
+    Leaves no connection open.
+    """
+    try:
+        client(url).ping()
+    except redis.RedisError as error:
+        raise ConnectionError(str(error)) from error
+    finally:
+        client(url).close()
+
+
 @functools.cache
 def client(url: str) -> "redis.Redis":
     """Retries once at once (a connection the server closed); longer waits are the callers' business."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import connection, transaction
 
 from mlserver.accounts.models import ApiKey
 from mlserver.accounts.scopes import Scope
@@ -53,16 +53,24 @@ def first_admin() -> User:
 
 
 def refuse_missing_keys() -> None:
-    """Raises ImproperlyConfigured when API_KEYS is set but empty, or in production without any live key."""
+    """Raises ImproperlyConfigured when API_KEYS is set but empty, or in production without any live key.
+
+    A database without tables holds no key, so this can be asked before it is migrated.
+    """
     if settings.HAS_API_KEYS_VARIABLE and not settings.API_KEYS:
         raise ImproperlyConfigured(
             "API_KEYS is set but holds no key: give it one (API_KEYS=key1,key2 or --api-keys), or unset it"
         )
-    if settings.MLSERVER_ENV == "production" and not settings.API_KEYS and not ApiKey.objects.live().exists():
+    if settings.MLSERVER_ENV == "production" and not settings.API_KEYS and not _has_live_key():
         raise ImproperlyConfigured(
             "no API key is configured: with MLSERVER_ENV=production set API_KEYS, give --api-keys,"
-            " or make a key with `manage.py apikey create NAME --scope admin`"
+            " or make a key with `manage.py apikey create NAME --scope admin` (after `manage.py migrate`)"
         )
+
+
+def _has_live_key() -> bool:
+    is_migrated = ApiKey._meta.db_table in connection.introspection.table_names()
+    return is_migrated and ApiKey.objects.live().exists()
 
 
 def _can_log_in() -> bool:

@@ -11,6 +11,8 @@ from django.db.migrations.executor import MigrationExecutor
 from gpus.inventory import register_node
 from mlserver.accounts.bootstrap import Credentials, ensure_first_admin, first_admin, refuse_missing_keys
 from mlserver.serving import Refused
+from mlserver.unusable_database import explained
+from mlserver.url_shapes import without_password
 from training.models import Source, Task
 from training.queue.spec import TaskSpec
 from training.queue.submit import submit
@@ -19,22 +21,36 @@ from training.queue.submit import submit
 def prepare() -> Credentials | None:
     """Credentials that were made now, if this is the first start. Leaves no database connection open.
 
-    Raises Refused when the database is missing, behind or away, or when nobody could come in.
+    Raises Refused when nobody could come in, Redis is away, or the database is missing, behind or away.
     """
     try:
-        refuse_missing_migrations()
         refuse_missing_keys()
+        refuse_missing_redis()
+        refuse_missing_migrations()
         made = ensure_first_admin()
         register_node()
         if settings.DEMO and not Task.objects.exists():
             queue_demonstration()
     except DatabaseError as error:
-        raise Refused(f"the database cannot be used: {str(error).splitlines()[0]}") from error
+        raise Refused(explained(error)) from error
     except ImproperlyConfigured as error:
         raise Refused(str(error)) from error
     finally:
         connections.close_all()
     return made
+
+
+def refuse_missing_redis() -> None:
+    """While it runs, the server waits for a Redis that is away; a wrong address is found here."""
+    if not settings.Q_REDIS_URL:
+        return
+    from mlserver.redis_broker import check
+
+    try:
+        check(settings.Q_REDIS_URL)
+    except (OSError, ValueError) as error:
+        shown = without_password(settings.Q_REDIS_URL)
+        raise Refused(f"Q_REDIS_URL={shown!r} is refused: it must be that of a Redis which answers; {error}") from error
 
 
 def refuse_missing_migrations() -> None:

@@ -52,17 +52,51 @@ def test_it_refuses_a_bad_option(ready: RunningServer, arguments: list[str], wor
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("API_PORT", "0"), ("LOG_LEVEL", "loud"), ("MLSERVER_WEB_THREADS", "many"), ("DATABASE_URL", "nonsense://x")],
+    [
+        ("API_PORT", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("MLSERVER_WEB_THREADS", "many"),
+        ("DATABASE_URL", "nonsense://x"),
+        ("Q_REDIS_URL", "http://x"),
+        ("ALLOWED_ORIGINS", "example.org"),
+        ("ALLOWED_HOSTS", "http://x"),
+        ("MLSERVER_JOB_ENV", "API_KEYS"),
+        ("MODELS_DIR", "/dev/null/models"),
+    ],
 )
-def test_it_refuses_a_bad_environment_value(ready: RunningServer, name: str, value: str) -> None:
-    ready.env[name] = value
-    assert name in refusal_of(ready)
+def test_it_refuses_a_bad_environment_value(server: RunningServer, name: str, value: str) -> None:
+    server.env[name] = value
+    assert f"{name}={value!r} is refused: it must be " in refusal_of(server)
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "shown"),
+    [
+        ("DATABASE_URL", "postgres://me:hidden@127.0.0.1:1/x", "DATABASE_URL=postgres://...@127.0.0.1:1/x"),
+        ("Q_REDIS_URL", "redis://:hidden@127.0.0.1:1/0", "Q_REDIS_URL='redis://...@127.0.0.1:1/0'"),
+        ("Q_REDIS_URL", "unix:///nowhere.sock", "Q_REDIS_URL='unix:///nowhere.sock'"),
+    ],
+)
+def test_it_refuses_a_database_or_redis_that_does_not_answer(
+    ready: RunningServer, name: str, url: str, shown: str
+) -> None:
+    ready.env[name] = url
+    line = refusal_of(ready)
+    assert shown in line and "hidden" not in line
 
 
 def test_it_refuses_production_without_any_key(ready: RunningServer) -> None:
     del ready.env["API_KEYS"]
     ready.env["MLSERVER_ENV"] = "production"
     assert "no API key is configured" in refusal_of(ready)
+
+
+def test_it_speaks_of_missing_keys_before_a_missing_database(server: RunningServer) -> None:
+    server.env["API_KEYS"] = ""
+    assert "API_KEYS is set but holds no key" in refusal_of(server)
+    del server.env["API_KEYS"]
+    server.env["MLSERVER_ENV"] = "production"
+    assert "no API key is configured" in refusal_of(server)
 
 
 def test_it_refuses_a_database_that_was_not_migrated(server: RunningServer) -> None:
