@@ -46,12 +46,16 @@ def test_it_says_where_a_placed_task_runs() -> None:
 def test_it_passes_every_option_on() -> None:
     submit(
         "--project", "digits", "--gpus", "2", "--gpu-memory-mib", "4000", "--cpus", "3", "--priority", "-5",
-        "--repeat", "4", "--max-retries", "1", "--time-limit-s", "1.5", "--cwd", "/tmp", "--tag", "a", "--tag", "b",
+        "--repeat", "4", "--max-retries", "1", "--time-limit-s", "1.5", "--memory-mib", "512",
+        "--backoff-s", "2.5", "--grace-s", "0", "--pool", "big", "--queue", "night",
+        "--config", '{"lr": [0.1]}', "--cwd", "/tmp", "--tag", "a", "--tag", "b",
         "--hold", "--", "x",
     )  # fmt: skip
     task = Task.objects.get()
     assert (task.project, task.gpus, task.gpu_memory_mib, task.is_exclusive) == ("digits", 2, 4000, False)
     assert (task.cpus, task.priority, task.repeat, task.max_retries) == (3, -5, 4, 1)
+    assert (task.memory_mib, task.backoff_s, task.grace_s) == (512, 2.5, 0)
+    assert (task.pool, task.queue, task.config) == ("big", "night", {"lr": [0.1]})
     assert (task.time_limit_s, task.cwd, task.tags, task.status) == (1.5, "/tmp", ["a", "b"], "held")
 
 
@@ -95,6 +99,10 @@ def test_it_only_says_what_would_happen_in_a_dry_run() -> None:
         (["--priority", "101", "--", "x"], "priority: 101 is not"),
         (["--project", "../x", "--", "x"], "project: '../x' is not a name"),
         (["--time-limit-s", "nan", "--", "x"], "time_limit_s: nan is not"),
+        (["--config", "{lr: 1}", "--", "x"], "config: '{lr: 1}' is not JSON: "),
+        (["--config", "[1]", "--", "x"], "config: [1] is not an object"),
+        (["--pool", "a/b", "--", "x"], "pool: "),
+        (["--memory-mib", "0", "--", "x"], "memory_mib: 0 is not"),
         (["--env", "LR", "--", "x"], "env: 'LR' is not NAME=VALUE"),
         (["--env", "MLSERVER_X=1", "--", "x"], "env: 'MLSERVER_X' is reserved"),
         (["--shell", "--", "echo", "x"], "command: --shell takes one quoted string, not 2 words"),

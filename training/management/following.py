@@ -19,6 +19,13 @@ def newest_run(task_id: int) -> Run | None:
     return Run.objects.visible().filter(task_id=task_id).order_by("-created_at", "-pk").first()
 
 
+def waits_for(task: Task) -> str:
+    """Empty for an active task between two runs, which is over in a moment."""
+    if task.status == TaskStatus.HELD:
+        return f"it is held until `manage.py release {task.pk}`"
+    return task.waiting_reason or ("to be placed" if task.status == TaskStatus.WAITING else "")
+
+
 def print_lines(lines: Iterable[Line], out: OutputWrapper) -> None:
     """As they stand in the log: an unfinished line keeps its end open."""
     for line in lines:
@@ -44,8 +51,9 @@ def follow_task(task_id: int, out: OutputWrapper, notices: OutputWrapper, *, tai
         elif task.has_ended:
             break
         else:
-            if task.waiting_reason not in ("", said):
-                said = task.waiting_reason
+            reason = waits_for(task)
+            if reason not in ("", said):
+                said = reason
                 notices.write(f"task {task_id} waits: {said}")
             time.sleep(LOOK_S)
     if task.status != TaskStatus.COMPLETED:

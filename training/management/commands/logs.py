@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from mlserver.serving.presence import say_when_not_running
 from training.management.following import follow_run, follow_task, interruptible, newest_run, print_lines
 from training.models import Run, Task
 from training.tracking import logs
@@ -21,12 +22,20 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         task_id = _task_id(options["id"])
         with interruptible(self.stderr):
-            if options["follow"] and task_id is not None:
-                follow_task(task_id, self.stdout, self.stderr, tail=options["tail"])
-            elif options["follow"]:
-                follow_run(_run(options["id"]), self.stdout, tail=options["tail"])
-            else:
+            if not options["follow"]:
                 self._print(_newest_run(task_id) if task_id is not None else _run(options["id"]), options["tail"])
+            elif task_id is not None:
+                self._say_what_is_missing(Task.objects.get(pk=task_id))
+                follow_task(task_id, self.stdout, self.stderr, tail=options["tail"])
+            else:
+                run = _run(options["id"])
+                self._say_what_is_missing(run)
+                follow_run(run, self.stdout, tail=options["tail"])
+
+    def _say_what_is_missing(self, followed: Task | Run) -> None:
+        """Without the server no task starts and no run is found to have ended."""
+        if not followed.has_ended:
+            say_when_not_running(self.stderr, "waiting tasks start, and ended runs are noticed, when it is started")
 
     def _print(self, run: Run, tail: int | None) -> None:
         log = logs.FollowedLog(run, is_over=True)

@@ -1,5 +1,6 @@
 """`manage.py submit -- python train.py --lr 0.1`: queue a command as the first administrator."""
 
+import json
 import os
 from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
@@ -9,6 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from mlserver.accounts.bootstrap import first_admin
 from mlserver.errors import Invalid
+from mlserver.serving.presence import say_when_not_running
+from training.management.acting import said_of
 from training.management.following import follow_task, interruptible, newest_run
 from training.models import Source, Task
 from training.queue.spec import TaskSpec
@@ -20,10 +23,13 @@ NUMBERS = {
     "gpus": "GPUs it needs",
     "gpu-memory-mib": "memory it needs on each GPU, which others may then share",
     "cpus": "CPU slots",
+    "memory-mib": "memory of the machine that is reserved for it",
     "priority": "-100 to 100, higher goes first",
     "repeat": "how often to run it, in parallel where there is room",
     "max-retries": "runs again after a failure",
+    "backoff-s": "seconds before the first retry, twice as long before each further one",
     "time-limit-s": "seconds after which it is stopped",
+    "grace-s": "seconds between TERM and KILL when it is stopped",
 }
 
 
@@ -41,6 +47,9 @@ class Command(BaseCommand):
         parser.add_argument("--cwd", type=_absolute, help="where it runs (default: this directory)")
         parser.add_argument("--env", action="append", default=[], metavar="K=V", help="repeat it for several")
         parser.add_argument("--tag", action="append", dest="tags", help="repeat it for several")
+        parser.add_argument("--pool", help="pool of the nodes it may run on (default: default)")
+        parser.add_argument("--queue", help="name of the line it waits in (default: default)")
+        parser.add_argument("--config", metavar="JSON", help="an object that is kept with its runs")
         parser.add_argument("--hold", action="store_true", help="wait until it is released")
         parser.add_argument("--follow", action="store_true", help="print its log, exit with its success")
         parser.add_argument("--dry-run", action="store_true", help="only say where and when it would start")
@@ -56,6 +65,7 @@ class Command(BaseCommand):
             said = [f"{name}: {' '.join(rules)}" for name, rules in sorted(error.errors.items())]
             raise CommandError("\n".join(said)) from error
         self.stdout.write(_state(task))
+        say_when_not_running(self.stderr, "the task starts when it is started")
         if options["follow"]:
             self.stdout.flush()
             with interruptible(self.stderr):
@@ -64,9 +74,10 @@ class Command(BaseCommand):
 
 def _submission(options: dict[str, Any]) -> dict[str, object]:
     """What was said on the command line; the spec knows the defaults and the rules."""
-    fields = ("name", "project", "tags", *(name.replace("-", "_") for name in NUMBERS))
+    fields = ("name", "project", "tags", "pool", "queue", *(name.replace("-", "_") for name in NUMBERS))
     return {
         **{name: options[name] for name in fields if options[name] is not None},
+        **_config(options["config"]),
         "command": _command(options),
         "cwd": options["cwd"] or str(Path.cwd()),
         "env": {**{name: os.environ[name] for name in SHELL_VARIABLES if name in os.environ}, **_env(options["env"])},
@@ -81,6 +92,15 @@ def _command(options: dict[str, Any]) -> list[str] | str:
     if len(words) != 1:
         raise Invalid.field("command", f"--shell takes one quoted string, not {len(words)} words")
     return words[0]
+
+
+def _config(text: str | None) -> dict[str, object]:
+    if text is None:
+        return {}
+    try:
+        return {"config": json.loads(text)}
+    except ValueError as error:
+        raise Invalid.field("config", f"{text[:60]!r} is not JSON: {error}") from error
 
 
 def _env(pairs: list[str]) -> dict[str, str]:
@@ -108,7 +128,7 @@ def _state(task: Task) -> str:
     run = newest_run(task.pk)
     if run is not None:
         return f"task {task.pk} {task.status}, run {run.pk}"
-    return f"task {task.pk} {task.status}" + (f": {task.waiting_reason}" if task.waiting_reason != task.status else "")
+    return said_of(task)
 
 
 def _said(answer: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mlserver.serving.presence import say_when_not_running
 from training.models import Task, TaskStatus
 from training.models.task import UNENDED
 
@@ -38,6 +39,8 @@ class Command(BaseCommand):
         else:
             # One line a task, columns between tabs: for grep, cut and awk.
             self.stdout.write("\n".join("\t".join(row) for row in [list(COLUMNS), *rows]))
+        if any(row[1] in UNENDED for row in rows):
+            say_when_not_running(self.stderr, "nothing of this changes until it is started")
 
     def _draw(self, rows: list[list[str]]) -> None:
         if not rows:

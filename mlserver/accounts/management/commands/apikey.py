@@ -47,9 +47,9 @@ class Command(BaseCommand):
         self.stdout.write(key)
 
     def _list(self, options: dict[str, Any]) -> None:
-        rows = ApiKey.objects.all() if options["all"] else ApiKey.objects.live()
+        rows = list((ApiKey.objects.all() if options["all"] else ApiKey.objects.live()).select_related("user"))
         self.stdout.write(COLUMNS.format("ID", "PREFIX", "STATE", "SCOPE", "USER", "EXPIRES", "LAST USED", "NAME"))
-        for row in rows.select_related("user"):
+        for row in rows:
             times = [f"{at:%Y-%m-%d %H:%M} UTC" if at else "never" for at in (row.expires_at, row.last_used_at)]
             self.stdout.write(
                 COLUMNS.format(row.pk, row.prefix, row.state, row.scope, row.user.username, *times, row.name)
