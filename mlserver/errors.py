@@ -3,7 +3,22 @@
 May be imported from anywhere. Services raise these, views never build error bodies themselves.
 """
 
+import json
 from collections.abc import Mapping
+
+LONGEST_SHOWN = 60
+
+
+def shown(value: object) -> str:
+    """`value` as a message shows it: as JSON, because that is how it was sent, and short."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=repr)
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        text = json.dumps(value, default=repr)
+    except (TypeError, RecursionError):
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 
 
 class ServerError(Exception):

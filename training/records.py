@@ -8,9 +8,9 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from mlserver.errors import Conflict
+from mlserver.errors import Conflict, shown
 from training.models import Event, Run, RunProcess, RunStatus, Source
-from training.queue.spec import Refused, checked, mapping, shown, tag_list, text, whole
+from training.queue.spec import Refused, checked, mapping, tag_list, text, whole
 
 RUN_ID = re.compile(r"\d{8}_\d{6}_[0-9a-f]{6}")
 

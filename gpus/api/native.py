@@ -13,9 +13,9 @@ from gpus.availability import why_not_schedulable
 from gpus.models import Gpu, Node
 from gpus.switches import switch
 from mlserver.accounts.scopes import Scope
+from mlserver.api.filtering import Filters, Flag
 from mlserver.api.reading import ReadSet, Row
-from mlserver.errors import Invalid
-from training.api.native.filters import Flag
+from mlserver.errors import Invalid, shown
 
 
 class NodeAnswer(s.Serializer[Row]):
@@ -73,13 +73,13 @@ class GpuSwitch(s.Serializer[Row]):
     enabled = s.BooleanField()
 
 
-class NodeFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter has no types
+class NodeFilters(Filters):
     name = filters.CharFilter()
     pool = filters.CharFilter()
     enabled = Flag("is_enabled")
 
 
-class GpuFilters(filters.FilterSet):  # type: ignore[misc]
+class GpuFilters(Filters):
     node = filters.CharFilter("node__name", label="name of its node")
     enabled = Flag("is_enabled")
     present = Flag("is_present")
@@ -135,7 +135,7 @@ def read_switch(data: Any) -> bool:
     if "enabled" not in data:
         raise Invalid.field("enabled", "it is missing and must be true or false")
     if not isinstance(data["enabled"], bool):
-        raise Invalid.field("enabled", f"{data['enabled']!r} must be true or false")
+        raise Invalid.field("enabled", f"{shown(data['enabled'])} must be true or false")
     return data["enabled"]
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import django_filters
 from django.contrib.auth.models import User
+from django.http import Http404
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.request import Request
@@ -12,8 +13,17 @@ from rest_framework.reverse import reverse
 
 from mlserver.accounts.models import ApiKey
 from mlserver.accounts.scopes import Scope
+from mlserver.api.filtering import Filters
 from mlserver.api.idempotency import idempotent
 from mlserver.api.paging import KeysetPage
+from mlserver.errors import Invalid, NotFound, shown
+
+RULES = {
+    "name": "must be text of 1-100 characters",
+    "user": "must be the name of an active user",
+    "scope": f"must be one of {', '.join(Scope.values)}",
+    "expires_at": "must be an instant of ISO 8601, as 2027-01-31T12:00:00Z, or null",
+}
 
 
 class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
@@ -43,7 +53,7 @@ class NewApiKeySerializer(ApiKeySerializer):
         fields = [*ApiKeySerializer.Meta.fields, "key"]
 
 
-class ApiKeyFilter(django_filters.FilterSet):  # type: ignore[misc]  # the package has no types
+class ApiKeyFilter(Filters):
     user = django_filters.CharFilter(field_name="user__username", help_text="username")
 
     class Meta:
@@ -86,7 +96,8 @@ class ApiKeyViewSet(
     @idempotent(secret_fields=("key",))
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+        if not serializer.is_valid():
+            raise Invalid.fields({name: [_objection(name, dict(request.data))] for name in serializer.errors})
         wanted = serializer.validated_data
         user = wanted.get("user", request.user)
         scope = wanted.get("scope", Scope.SUBMIT.value)
@@ -95,5 +106,15 @@ class ApiKeyViewSet(
         url = reverse("api-key", args=[row.pk], request=request)
         return Response(shown, status=status.HTTP_201_CREATED, headers={"Location": url})
 
+    def get_object(self) -> ApiKey:
+        try:
+            return super().get_object()
+        except Http404 as error:
+            raise NotFound(f"API key {self.kwargs['pk']} does not exist") from error
+
     def perform_destroy(self, instance: ApiKey) -> None:
         instance.revoke()
+
+
+def _objection(name: str, data: dict[str, Any]) -> str:
+    return f"{shown(data[name]) if name in data else 'it is missing and'} {RULES[name]}"

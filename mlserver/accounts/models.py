@@ -10,7 +10,7 @@ from django.db import models
 from django.utils import timezone
 
 from mlserver.accounts.scopes import Scope, scope_of_user, weaker
-from mlserver.errors import Invalid
+from mlserver.errors import Invalid, shown
 
 KEY_PREFIX = "mls_"
 KEY_BYTES = 32
@@ -46,7 +46,7 @@ class ApiKeyManager(models.Manager["ApiKey"]):
         """
         allowed = scope_of_user(user)
         if weaker(scope, allowed) != scope:
-            raise Invalid.field("scope", f"{scope!r} is more than user {user.username} has, which is {allowed!r}")
+            raise Invalid.field("scope", f"{shown(scope)} is more than user {user.username} has, which is {allowed}")
         if expires_at is not None and expires_at <= timezone.now():
             raise Invalid.field("expires_at", f"{expires_at.isoformat()} is in the past")
         row = self.model(user=user, name=name, scope=scope, expires_at=expires_at)

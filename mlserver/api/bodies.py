@@ -71,21 +71,24 @@ class Door(NamedTuple):
     validation_status: int
 
 
+# What is left of /api/: the tracking door's rows, and paths of nobody.
+UNOWNED = Door(re.compile(r"/api(/|$)"), _runicorn, 400)
 DOORS = (
     Door(re.compile(r"/api/v1(/|$)"), _native, 422),
     Door(re.compile(r"/api/jobs(/|$)"), _jobs, 400),
     Door(re.compile(r"/api/remote(/|$)"), _remote, 400),
     Door(re.compile(r"/api/(gpus|process|task|run|log|logs)(/|$)"), _flowline, 400),
     Door(re.compile(r"/api/gpu/[^/]+/|/api/system/(info|uptime)$"), _flowline, 400),
-    Door(re.compile(r"/api(/|$)"), _runicorn, 400),
+    UNOWNED,
     Door(re.compile(r""), _native, 422),
 )
 
 
 def body_for(path: str, method: str, failure: Failure) -> dict[str, Any]:
-    """The body of a failing call; under /api/ no such path or method says it in both common spellings."""
-    body = _door(path).body(failure, method)
-    if failure.is_unrouted and path.startswith("/api/"):
+    """The body of a failing call; a path under /api/ that no door owns says it in both common spellings."""
+    door = _door(path)
+    body = door.body(failure, method)
+    if failure.is_unrouted and door is UNOWNED:
         return {"detail": failure.detail, "error": failure.detail} | body
     return body
 

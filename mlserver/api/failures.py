@@ -6,8 +6,10 @@ Django the `handler*` views (named in mlserver/urls.py) and `csrf_failure`.
 
 import logging
 import sys
+from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -46,6 +48,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
     failure = describe(error)
     if failure is None:
         return None
+    if isinstance(error, drf.UnsupportedMediaType):
+        taken = ", ".join(parser.media_type for parser in context["view"].get_parsers())
+        failure = replace(failure, detail=f"{failure.detail} This call takes {taken}.")
     request: HttpRequest = context["request"]._request
     renderer = getattr(context["request"], "accepted_renderer", None)
     if renderer is None or renderer.format != "api":
@@ -69,11 +74,12 @@ def describe(error: BaseException | None) -> Failure | None:
     if isinstance(error, drf.APIException):
         return _of_drf(error)
     if isinstance(error, Http404):
-        return Failure(404, "There is no such object, or no longer.", "not_found")
+        return Failure(404, "the object does not exist, or no longer", "not_found")
     if isinstance(error, PermissionDenied):
         return Failure(403, str(error) or "This is not allowed.", "forbidden")
     if isinstance(error, RequestDataTooBig):
-        return Failure(413, "The body is larger than this call takes.", "too_large")
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        return Failure(413, f"the body is larger than {limit} bytes, the limit of a JSON body", "too_large")
     if isinstance(error, SuspiciousOperation):
         return Failure(400, "The request is malformed.", "bad_request")
     return _of_database(error)

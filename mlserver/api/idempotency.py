@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from mlserver.accounts.models import IdempotentAnswer
 from mlserver.api.rendering import to_json
-from mlserver.errors import Invalid
+from mlserver.errors import Invalid, shown
 
 HEADER = "Idempotency-Key"
 MAX_KEY_CHARACTERS = 255
@@ -85,7 +85,7 @@ def _digest(request: Request) -> str:
 
 def _replay(kept: IdempotentAnswer, digest: str) -> HttpResponse:
     if kept.request_digest != digest:
-        raise Invalid.field(HEADER, f"{kept.key!r} was used with another body or query in the last 24 hours")
+        raise Invalid.field(HEADER, f"{shown(kept.key)} was used with another body or query in the last 24 hours")
     headers = {"Idempotent-Replayed": "true"} | ({"Location": kept.location} if kept.location else {})
     return HttpResponse(bytes(kept.body), content_type="application/json", status=kept.status, headers=headers)
 

@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 
 from mlserver.api.parsing import query_flag, query_int
 from mlserver.api.rendering import to_json
-from mlserver.errors import Invalid
+from mlserver.errors import Invalid, shown
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
@@ -135,7 +135,7 @@ class _Order:
         name = said.removeprefix("-")
         if "ordering" in query and query["ordering"] and name not in columns:
             names = ", ".join(f"{it}, -{it}" for it in columns)
-            raise Invalid.field("ordering", f"{said!r} must be one of {names}")
+            raise Invalid.field("ordering", f"{shown(said)} must be one of {names}")
         column = columns.get(name, name)
         if column in ("pk", meta.pk.name):
             column = meta.pk.attname
@@ -194,7 +194,7 @@ class _Cursor:
                 return cls(bool(is_backward), order.field.to_python(value), order.pk_field.to_python(pk))
         except (ValueError, TypeError, binascii.Error, ValidationError) as error:
             raise Invalid.field("cursor", "it must be one that a list answered") from error
-        raise Invalid.field("cursor", f"it belongs to another ordering than {order.said!r}")
+        raise Invalid.field("cursor", f"it belongs to another ordering than {shown(order.said)}")
 
     def text(self, order: _Order) -> str:
         # Microseconds always: an instant shortened to milliseconds would repeat or skip rows.

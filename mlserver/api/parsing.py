@@ -7,7 +7,7 @@ import orjson
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
-from mlserver.errors import Invalid, TooLarge
+from mlserver.errors import Invalid, TooLarge, shown
 
 MAX_JSON_BYTES = 1024**2
 TRUE, FALSE = ("true", "1"), ("false", "0")
@@ -16,7 +16,8 @@ TRUE, FALSE = ("true", "1"), ("false", "0")
 class StrictJSONParser(BaseParser):
     """Bodies of type `application/json`; DRF answers 415 for any other type.
 
-    Raises ParseError (400) for what is not JSON (NaN and Infinity are not) or not an object, TooLarge (413).
+    Raises ParseError (400) for what is not JSON (NaN and Infinity are not) or not an object, TooLarge (413), and
+    Invalid (422, by some doors 400) for text with the character NUL.
     """
 
     media_type = "application/json"
@@ -31,7 +32,7 @@ class StrictJSONParser(BaseParser):
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """`body` as a JSON object; an empty body is an empty object. Raises ParseError."""
+    """`body` as a JSON object; an empty body is an empty object. Raises ParseError and Invalid."""
     if not body.strip():
         return {}
     try:
@@ -40,8 +41,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise ParseError(f"the body is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise ParseError("the body must be a JSON object")
-    if b"\\u0000" in body and _has_nul(data):
-        raise ParseError("the body contains the character NUL, which no field takes")
+    if b"\\u0000" in body and (field := _field_with_nul(data)):
+        raise Invalid.field(field, "it contains the character NUL, which no field takes")
     return data
 
 
@@ -54,7 +55,7 @@ def query_flag(params: Mapping[str, str], name: str, *, default: bool = False) -
         return True
     if raw.lower() in FALSE:
         return False
-    raise Invalid.field(name, f"{raw!r} must be one of true, false, 1, 0")
+    raise Invalid.field(name, f"{shown(raw)} must be one of true, false, 1, 0")
 
 
 def query_int(params: Mapping[str, str], name: str, *, default: int, at_least: int, at_most: int) -> int:
@@ -66,7 +67,12 @@ def query_int(params: Mapping[str, str], name: str, *, default: int, at_least: i
     # Bounded before int(): Python takes quadratic time for numbers of thousands of digits.
     if digits.isascii() and digits.isdigit() and len(digits) <= 19 and at_least <= int(raw) <= at_most:
         return int(raw)
-    raise Invalid.field(name, f"{raw[:40]!r} must be a whole number from {at_least} to {at_most}")
+    raise Invalid.field(name, f"{shown(raw)} must be a whole number from {at_least} to {at_most}")
+
+
+def _field_with_nul(data: dict[str, Any]) -> str | None:
+    """The member of the body that holds a NUL somewhere inside; a name with one is written as JSON writes it."""
+    return next((shown(name)[1:-1] for name, value in data.items() if _has_nul(name) or _has_nul(value)), None)
 
 
 def _has_nul(value: object) -> bool:

@@ -28,7 +28,7 @@ def test_it_creates_a_key_of_the_first_administrator_and_prints_only_it() -> Non
 def test_it_creates_a_key_of_a_named_user_up_to_its_scope() -> None:
     make_user("ada")
     assert ApiKey.objects.get(digest=digest_of(_apikey("create", "x", "--user", "ada"))).user.username == "ada"
-    with pytest.raises(CommandError, match="'admin' is more than user ada has"):
+    with pytest.raises(CommandError, match='"admin" is more than user ada has'):
         _apikey("create", "x", "--user", "ada", "--scope", "admin")
     with pytest.raises(CommandError, match="no active user 'bob'"):
         _apikey("create", "x", "--user", "bob")

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mlserver.errors import Invalid
+from mlserver.errors import shown as shown  # of those who check values by rules of their own
 
 MAX_TEXT = 128 * 1024
 MAX_DEPTH = 50
@@ -16,12 +17,6 @@ Command = str | list[str]
 
 class Refused(ValueError):
     """One value broke a rule; the text says the value and the rule."""
-
-
-def shown(value: object) -> str:
-    """`value` as an error message shows it: short, and quoted when it is text."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def is_storable(word: str) -> bool:
@@ -63,7 +58,7 @@ def seconds(low: float, high: float) -> Callable[[object], float]:
     def check(value: object) -> float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not is_number or not low <= value <= high:  # type: ignore[operator]
-            raise Refused(f"{shown(value)} is not a number of seconds from {low:g} to {high:g}")
+            raise Refused(f"{shown(value)} is not a number of seconds from {low:.15g} to {high:.15g}")
         return float(value)  # type: ignore[arg-type]
 
     return check
@@ -97,13 +92,13 @@ def directory(value: object) -> str:
 
 
 def environment(value: object) -> dict[str, str]:
-    rule = "is not an object of variable names (no '=', no NUL) and string values"
     if not isinstance(value, Mapping) or len(value) > 1000:
-        raise Refused(f"{shown(value)} {rule}")
+        raise Refused(f"{shown(value)} is not an object of at most 1000 variables, names and their values")
     for name, word in value.items():
-        is_name = isinstance(name, str) and name and "=" not in name and is_storable(name)
-        if not is_name or not isinstance(word, str) or not is_storable(word):
-            raise Refused(f"{shown(name)}: {shown(word)} {rule}")
+        if not isinstance(name, str) or not name or "=" in name or not is_storable(name):
+            raise Refused(f"{shown(name)} is not the name of a variable: Unicode text without '=' and NUL")
+        if not isinstance(word, str) or not is_storable(word):
+            raise Refused(f"the value of {name}, {shown(word)}, is not Unicode text without NUL")
         if name.startswith("MLSERVER_"):
             raise Refused(f"{shown(name)} is reserved: names that start with MLSERVER_ are set by the server")
     return dict(value)

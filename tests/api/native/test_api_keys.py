@@ -39,7 +39,7 @@ def test_it_makes_keys_for_others_up_to_their_scope(admin: Client) -> None:
     assert _post(admin, {"name": "x", "user": "ada", "scope": "read"}).json()["user"] == "ada"
     refused = _post(admin, {"name": "x", "user": "ada", "scope": "admin"})
     assert refused.status_code == 422
-    assert refused.json()["errors"]["scope"] == ["'admin' is more than user ada has, which is 'submit'"]
+    assert refused.json()["errors"]["scope"] == ['"admin" is more than user ada has, which is submit']
 
 
 def test_a_repeated_creation_makes_one_key_and_does_not_show_it_again(admin: Client) -> None:
@@ -49,21 +49,23 @@ def test_a_repeated_creation_makes_one_key_and_does_not_show_it_again(admin: Cli
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("body", "field", "said"),
     [
-        ({}, "name"),
-        ({"name": ""}, "name"),
-        ({"name": "x" * 101}, "name"),
-        ({"name": "x", "scope": "root"}, "scope"),
-        ({"name": "x", "user": "nobody"}, "user"),
-        ({"name": "x", "expires_at": "soon"}, "expires_at"),
-        ({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({}, "name", "it is missing and must be text of 1-100 characters"),
+        ({"name": ""}, "name", '"" must be text of 1-100 characters'),
+        ({"name": None}, "name", "null must be text of 1-100 characters"),
+        ({"name": "x" * 101}, "name", "must be text of 1-100 characters"),
+        ({"name": "x", "scope": "root"}, "scope", '"root" must be one of read, submit, admin'),
+        ({"name": "x", "user": "nobody"}, "user", '"nobody" must be the name of an active user'),
+        ({"name": "x", "expires_at": "soon"}, "expires_at", '"soon" must be an instant of ISO 8601'),
+        ({"name": "x", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at", "is in the past"),
     ],
 )
-def test_returns_422_when_a_field_is_wrong(admin: Client, body: object, field: str) -> None:
+def test_returns_422_when_a_field_is_wrong(admin: Client, body: object, field: str, said: str) -> None:
     answer = _post(admin, body)
     assert answer.status_code == 422
     assert list(answer.json()["errors"]) == [field]
+    assert said in answer.json()["errors"][field][0]
 
 
 def test_returns_400_when_the_body_is_not_json(admin: Client) -> None:
@@ -85,7 +87,7 @@ def test_delete_revokes_at_once_and_keeps_the_row(admin: Client) -> None:
 def test_returns_404_when_the_id_is_unknown(admin: Client) -> None:
     for answer in (admin.get(f"{PATH}/999999"), admin.delete(f"{PATH}/999999")):
         assert answer.status_code == 404
-        assert set(answer.json()) == {"detail"}
+        assert answer.json() == {"detail": "API key 999999 does not exist"}
 
 
 @pytest.mark.parametrize("scope", ["read", "submit"])

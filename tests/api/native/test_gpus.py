@@ -1,5 +1,7 @@
 """GET /api/v1/gpus, GET and PATCH /api/v1/gpus/{id} (N13)."""
 
+import json
+
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -142,7 +144,7 @@ def test_returns_422_when_the_switch_is_neither_true_nor_false(admin, bad):
     answer = switch(admin, gpu.pk, {"enabled": bad})
 
     assert answer.status_code == 422
-    assert answer.json()["errors"] == {"enabled": [f"{bad!r} must be true or false"]}
+    assert answer.json()["errors"] == {"enabled": [f"{json.dumps(bad)} must be true or false"]}
     assert Gpu.objects.get().is_enabled
 
 

@@ -80,7 +80,7 @@ def test_returns_422_when_the_query_is_bad(reader):
     answer = reader.get("/api/v1/nodes", {"enabled": "maybe"})
 
     assert answer.status_code == 422
-    assert answer.json()["errors"] == {"enabled": ["'maybe' must be one of true, false, 1, 0"]}
+    assert answer.json()["errors"] == {"enabled": ['"maybe" must be one of true, false, 1, 0']}
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nodes", "/api/v1/nodes/1"])

@@ -145,7 +145,7 @@ def test_returns_422_when_a_value_is_bad(client: Client, run: Run, name: str, va
     answer = client.get(url(run), {name: value})
     assert answer.status_code == 422
     assert list(answer.json()["errors"]) == [name]
-    assert repr(value[:40])[:-1] in answer.json()["errors"][name][0]
+    assert json.dumps(value[:40])[:-1] in answer.json()["errors"][name][0]
 
 
 def test_returns_422_when_tail_and_from_are_given(client: Client, run: Run) -> None:

@@ -6,27 +6,10 @@
 from typing import Any
 
 import django_filters as filters
-from django import forms
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from mlserver.api.parsing import FALSE, TRUE
+from mlserver.api.filtering import Filters, Flag, Id
 from training.models import EventType, ExitClass, RunStatus, Source, TaskStatus
-
-
-class StrictBooleanField(forms.Field):
-    """`true`, `false`, `1`, `0`; Django's own field takes any other word for "not asked"."""
-
-    def clean(self, value: Any) -> bool | None:
-        if value in (None, ""):
-            return None
-        if str(value).lower() in TRUE + FALSE:
-            return str(value).lower() in TRUE
-        raise ValidationError(f"{value!r} must be one of true, false, 1, 0")
-
-
-class Flag(filters.BooleanFilter):
-    field_class = StrictBooleanField
 
 
 class StillHeld(Flag):
@@ -43,7 +26,7 @@ class Tag(filters.CharFilter):
         return qs.tagged(value) if value else qs
 
 
-class Created(filters.FilterSet):
+class Created(Filters):
     created_after = filters.IsoDateTimeFilter("created_at", "gte", label="created at or after this instant")
     created_before = filters.IsoDateTimeFilter("created_at", "lt", label="created before this instant")
 
@@ -62,7 +45,7 @@ class TaskFilters(Created):
 class RunFilters(Created):
     status = filters.MultipleChoiceFilter(choices=RunStatus.choices, label="repeat it for several")
     exit_class = filters.MultipleChoiceFilter(choices=ExitClass.choices, label="repeat it for several")
-    task = filters.NumberFilter("task_id", label="id of its task")
+    task = Id("task_id", label="id of its task")
     owner = filters.CharFilter("owner__username", label="user name")
     project = filters.CharFilter()
     source = filters.ChoiceFilter(choices=Source.choices, label="the door it came in by")
@@ -71,21 +54,21 @@ class RunFilters(Created):
     search = filters.CharFilter("name", "icontains", label="part of the name")
 
 
-class ProcessFilters(filters.FilterSet):
+class ProcessFilters(Filters):
     run = filters.CharFilter("run_id")
-    task = filters.NumberFilter("run__task_id")
+    task = Id("run__task_id")
     active = StillHeld("ended_at", label="has not ended")
 
 
-class EventFilters(filters.FilterSet):
+class EventFilters(Filters):
     type = filters.ChoiceFilter(choices=EventType.choices)
     reason = filters.CharFilter(label="one CamelCase word, e.g. Started")
-    task = filters.NumberFilter("task_id")
+    task = Id("task_id")
     run = filters.CharFilter("run_id")
 
 
-class LeaseFilters(filters.FilterSet):
+class LeaseFilters(Filters):
     run = filters.CharFilter("run_id")
-    task = filters.NumberFilter("run__task_id")
-    gpu = filters.NumberFilter("gpu_id", label="id of the GPU")
+    task = Id("run__task_id")
+    gpu = Id("gpu_id", label="id of the GPU")
     active = StillHeld("released_at", label="has not been released")

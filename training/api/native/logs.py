@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from mlserver.api.parsing import query_flag, query_int
 from mlserver.api.rendering import OrjsonRenderer, json_response
 from mlserver.api.streams import StreamResponse
-from mlserver.errors import Invalid, NotFound
+from mlserver.errors import Invalid, NotFound, shown
 from training.api.native.log_events import LogEvents, line_json
 from training.models import Run
 from training.tracking import logs
@@ -45,10 +45,10 @@ class LogQuery:
         """Raises Invalid that names the parameter, the value and the rule."""
         params = request.query_params
         if "from" in params and "tail" in params:
-            raise Invalid.field("tail", f"{params['tail'][:40]!r} must not be given together with from")
+            raise Invalid.field("tail", f"{shown(params['tail'])} must not be given together with from")
         is_followed = query_flag(params, "follow")
         if is_followed and params.get("format") == "text":
-            raise Invalid.field("format", "'text' must not be given together with follow, which answers events")
+            raise Invalid.field("format", '"text" must not be given together with follow, which answers events')
         start = query_int(params, "from", default=0, at_least=0, at_most=LARGEST_OFFSET) if "from" in params else None
         return cls(
             tail=query_int(params, "tail", default=DEFAULT_TAIL, at_least=1, at_most=logs.MAX_LINES),
@@ -174,13 +174,13 @@ def _stream(request: Request) -> logs.Stream | None:
     word = request.query_params.get("stream")
     if word is None or word in STREAMS:
         return STREAMS[word] if word else None
-    raise Invalid.field("stream", f"{word[:40]!r} must be one of {', '.join(STREAMS)}")
+    raise Invalid.field("stream", f"{shown(word)} must be one of {', '.join(STREAMS)}")
 
 
 def _search(request: Request) -> str:
     text = request.query_params.get("search", "")
     if len(text) > MAX_SEARCH or "\n" in text:
-        raise Invalid.field("search", f"{text[:40]!r} must be at most {MAX_SEARCH} characters of one line")
+        raise Invalid.field("search", f"{shown(text)} must be at most {MAX_SEARCH} characters of one line")
     return text
 
 
@@ -189,5 +189,5 @@ def _is_text(request: Request) -> bool:
     if word is None:
         return request.get_preferred_type(["application/json", "text/plain"]) == "text/plain"
     if word not in ("json", "text"):
-        raise Invalid.field("format", f"{word[:40]!r} must be one of json, text")
+        raise Invalid.field("format", f"{shown(word)} must be one of json, text")
     return word == "text"
