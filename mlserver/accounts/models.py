@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from mlserver.accounts.scopes import Scope, scope_of_user, weaker
 from mlserver.errors import Invalid, shown
@@ -85,7 +86,7 @@ class ApiKey(models.Model):
             return "expired"
         return "live"
 
-    @property
+    @cached_property
     def effective_scope(self) -> str:
         """The key's scope; `admin` only as long as its user is a superuser."""
         return self.scope if self.scope != Scope.ADMIN or self.user.is_superuser else Scope.SUBMIT

@@ -5,6 +5,7 @@ import logging
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
@@ -13,6 +14,7 @@ from tests.make import make_key, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.accounts.urls")]
 WHO = "/api/v1/who"
+PAGE = "/page"
 
 
 @pytest.mark.parametrize(
@@ -81,14 +83,16 @@ def test_it_stores_no_key_but_its_digest() -> None:
 
 def test_it_costs_one_query_and_writes_the_use_once_in_five_minutes(client: Client, django_assert_num_queries) -> None:
     headers = {"X-API-Key": make_key()}
-    client.get(WHO, headers=headers)
+    client.get(PAGE, headers=headers)
     used_at = ApiKey.objects.get().last_used_at
     assert used_at is not None
-    with django_assert_num_queries(1):
-        client.get(WHO, headers=headers)
+    with django_assert_num_queries(1):  # reading: any key may
+        client.get(PAGE, headers=headers)
+    with django_assert_num_queries(2):  # changing: the key, and whether its user is among the readers
+        client.post(WHO, {}, content_type="application/json", headers=headers)
     assert ApiKey.objects.get().last_used_at == used_at
     ApiKey.objects.update(last_used_at=used_at - timedelta(minutes=6))
-    client.get(WHO, headers=headers)
+    client.get(PAGE, headers=headers)
     assert ApiKey.objects.get().last_used_at >= used_at
 
 
@@ -117,6 +121,32 @@ def test_an_admin_key_of_somebody_who_is_no_superuser_any_more_only_submits(clie
     user.is_superuser = False
     user.save()
     assert client.get(WHO, headers={"X-API-Key": key}).json()["scope"] == "submit"
+
+
+@pytest.mark.parametrize("scope", ["submit", "admin"])
+def test_a_key_of_somebody_who_was_put_among_the_readers_only_reads(client: Client, scope: str) -> None:
+    user = make_user(is_admin=scope == "admin")
+    headers = {"X-API-Key": make_key(user, scope=scope)}
+    assert client.post(WHO, {}, content_type="application/json", headers=headers).status_code == 200
+    user.is_superuser = False
+    user.save()
+    user.groups.add(Group.objects.create(name="readers"))
+    answer = client.post(WHO, {}, content_type="application/json", headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (403, "This call needs scope submit; the caller has read")
+    assert client.get(WHO, headers=headers).json()["scope"] == "read"
+
+
+@pytest.mark.parametrize(
+    ("is_admin", "scope", "queries"),
+    [(True, "admin", 0), (True, "submit", 0), (False, "read", 0), (False, "submit", 1)],
+)
+def test_the_scope_of_a_key_costs_at_most_one_query_in_a_request(
+    is_admin: bool, scope: str, queries: int, django_assert_num_queries
+) -> None:
+    make_key(make_user(is_admin=is_admin), scope=scope)
+    key = ApiKey.objects.select_related("user").get()
+    with django_assert_num_queries(queries):
+        assert key.effective_scope == key.effective_scope == scope
 
 
 @pytest.mark.parametrize("key", ["\x7f", "ключ", "mls_" + "x" * 5000, "a\tb"])

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from rest_framework.request import Request
 
-from mlserver.accounts.permissions import scope_of
+from mlserver.accounts.permissions import is_admin
 from mlserver.api.reading import Row
 from training.api.native.gpus_of_runs import gpus_of_runs
 from training.models import Run, Task
@@ -31,7 +31,7 @@ class Viewer:
 
     @classmethod
     def of(cls, request: Request) -> "Viewer":
-        return cls(request.user.pk, scope_of(request) == "admin")
+        return cls(request.user.pk, is_admin(request))
 
     def may_see_env(self, owner_id: int) -> bool:
         return self.is_admin or owner_id == self.user_id
