@@ -88,8 +88,12 @@ class ApiKey(models.Model):
 
     @cached_property
     def effective_scope(self) -> str:
-        """The key's scope; `admin` only as long as its user is a superuser."""
-        return self.scope if self.scope != Scope.ADMIN or self.user.is_superuser else Scope.SUBMIT
+        """The key's scope, or what its user may do now if that is less.
+
+        One query for the group of a user who is no superuser, unless the key only reads; kept with this row, which
+        lives for one request.
+        """
+        return self.scope if self.scope == Scope.READ else weaker(self.scope, scope_of_user(self.user))
 
     def give_key(self) -> str:
         """A fresh key for this row, unsaved; the row keeps only its digest and first characters."""
