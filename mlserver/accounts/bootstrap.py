@@ -23,6 +23,12 @@ class Credentials(NamedTuple):
     path: Path
 
 
+class Passwordless(NamedTuple):
+    """The administrator that keys act as, who cannot log in."""
+
+    username: str
+
+
 def ensure_first_admin() -> Credentials | None:
     """On the very first start: a user `admin` and an admin key, also written to `$MLSERVER_HOME/credentials`.
 
@@ -44,6 +50,14 @@ def ensure_first_admin() -> Credentials | None:
         # Before the commit: a file nobody needs is better than a key nobody knows.
         _write(made)
     return made
+
+
+def passwordless_admin() -> Passwordless | None:
+    """None when an administrator can log in with a password."""
+    if _can_log_in():
+        return None
+    admin = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
+    return None if admin is None else Passwordless(admin.username)
 
 
 def first_admin() -> User:

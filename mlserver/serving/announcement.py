@@ -4,15 +4,15 @@ import socket
 
 from django.conf import settings
 
-from mlserver.accounts.bootstrap import Credentials
+from mlserver.accounts.bootstrap import Credentials, Passwordless
 from mlserver.serving.addresses import is_loopback
 from mlserver.serving.options import Options
 
 WILDCARDS = ("0.0.0.0", "::", "")
 
 
-def announcement(options: Options, listeners: list[socket.socket], made: Credentials | None) -> str:
-    """URLs; a warning when keys would cross the network in clear; the first credentials, this once."""
+def announcement(options: Options, listeners: list[socket.socket], made: Credentials | Passwordless | None) -> str:
+    """URLs; a warning when keys would cross the network in clear; the first credentials, or how to get a password."""
     urls = [url_of(options.scheme, host, port) for host, port in options.addresses]
     lines = [
         f"mlserver {settings.VERSION} is up, its state is in {settings.MLSERVER_HOME}",
@@ -23,7 +23,9 @@ def announcement(options: Options, listeners: list[socket.socket], made: Credent
     ]
     if options.tls_cert is None and not all(map(is_loopback, listeners)):
         lines.append("warning: listening beyond this machine without TLS, keys and passwords can be read on the way")
-    if made is not None:
+    if isinstance(made, Passwordless):
+        lines.append(f"nobody has a password for /admin/ yet: `manage.py changepassword {made.username}` gives one")
+    elif made is not None:
         lines += [
             f"first start: these are shown once, and kept in {made.path}",
             f"  user        {made.username}",

@@ -9,7 +9,14 @@ from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from gpus.inventory import register_node
-from mlserver.accounts.bootstrap import Credentials, ensure_first_admin, first_admin, refuse_missing_keys
+from mlserver.accounts.bootstrap import (
+    Credentials,
+    Passwordless,
+    ensure_first_admin,
+    first_admin,
+    passwordless_admin,
+    refuse_missing_keys,
+)
 from mlserver.serving import Refused
 from mlserver.unusable_database import explained
 from mlserver.url_shapes import without_password
@@ -18,8 +25,10 @@ from training.queue.spec import TaskSpec
 from training.queue.submit import submit
 
 
-def prepare() -> Credentials | None:
-    """Credentials that were made now, if this is the first start. Leaves no database connection open.
+def prepare() -> Credentials | Passwordless | None:
+    """Credentials that were made now, if this is the first start; or who has keys but no password to log in with.
+
+    Leaves no database connection open.
 
     Raises Refused when nobody could come in, Redis is away, or the database is missing, behind or away.
     """
@@ -27,7 +36,7 @@ def prepare() -> Credentials | None:
         refuse_missing_keys()
         refuse_missing_redis()
         refuse_missing_migrations()
-        made = ensure_first_admin()
+        made = ensure_first_admin() or passwordless_admin()
         register_node()
         if settings.DEMO and not Task.objects.exists():
             queue_demonstration()

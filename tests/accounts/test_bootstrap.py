@@ -8,7 +8,13 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
-from mlserver.accounts.bootstrap import ensure_first_admin, first_admin, refuse_missing_keys
+from mlserver.accounts.bootstrap import (
+    Passwordless,
+    ensure_first_admin,
+    first_admin,
+    passwordless_admin,
+    refuse_missing_keys,
+)
 from mlserver.accounts.models import ApiKey
 from tests.make import make_key, make_user
 
@@ -63,6 +69,15 @@ def test_static_keys_get_an_administrator_without_a_password(home: Path, setting
     settings.API_KEYS = []
     made = ensure_first_admin()
     assert made is not None and made.username == "admin", "that user alone lets nobody in"
+
+
+def test_it_names_the_administrator_who_has_no_password(settings) -> None:
+    assert passwordless_admin() is None, "there is nobody yet"
+    settings.API_KEYS = ["static"]
+    ensure_first_admin()
+    assert passwordless_admin() == Passwordless("admin")
+    make_user(is_admin=True)
+    assert passwordless_admin() is None
 
 
 def test_the_first_admin_is_the_oldest_active_superuser() -> None:

@@ -20,6 +20,7 @@ def test_it_starts_everything_and_stops_it_within_three_seconds(server: RunningS
     assert set(server.pids()) >= {"serve", "web", "agent", "qcluster", "sentinel", "worker", "monitor", "pusher"}
     for line in (f"dashboard   {server.url}/", f"API docs    {server.url}/docs", f"admin       {server.url}/admin/"):
         assert line in server.said()
+    assert "`manage.py changepassword admin` gives one" in server.said()
 
     status, took_s = server.stop()
 

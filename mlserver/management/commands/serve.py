@@ -10,7 +10,7 @@ from typing import Any
 import setproctitle
 from django.core.management.base import BaseCommand
 
-from mlserver.accounts.bootstrap import Credentials
+from mlserver.accounts.bootstrap import Credentials, Passwordless
 from mlserver.serving import Refused
 from mlserver.serving.addresses import listen_all
 from mlserver.serving.announcement import announcement
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def serve(options: Options, listeners: list[socket.socket], made: Credentials | None) -> bool:
+def serve(options: Options, listeners: list[socket.socket], made: Credentials | Passwordless | None) -> bool:
     """Until told to stop (False), or until sources changed under --reload (True)."""
     setproctitle.setproctitle("mlserver: serve")  # also hides --api-keys from the process list
     preload()
