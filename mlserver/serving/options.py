@@ -50,6 +50,8 @@ class Options:
             raise Refused("--tls-cert and --tls-key are refused alone: give both or none")
         if self.tls_cert is None or self.tls_key is None:
             return
+        for option, path in (("--tls-cert", self.tls_cert), ("--tls-key", self.tls_key)):
+            refuse_unreadable(option, path)
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key)
         except OSError as error:  # ssl.SSLError is one
@@ -62,6 +64,17 @@ class Options:
         if self.api_keys is not None:
             settings.API_KEYS = list(self.api_keys)
             settings.HAS_API_KEYS_VARIABLE = True
+        if self.tls_cert is not None:
+            settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+
+
+def refuse_unreadable(option: str, path: Path) -> None:
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise Refused(
+            f"{option}={str(path)!r} is refused: it must be a file that can be read; {error.strerror}"
+        ) from error
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from django.core.management.base import BaseCommand
 
 from mlserver import env
+from mlserver.management.commands.serve import Command
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "settings.md").read_text()
@@ -175,3 +177,10 @@ def test_it_shows_no_password_of_a_refused_url(reader: object, url: str, monkeyp
     with pytest.raises(env.ImproperlyConfigured, match="box") as refusal:
         reader("SOME_VARIABLE")  # type: ignore[operator]
     assert "hid" not in str(refusal.value)
+
+
+def test_it_names_every_option_of_serve() -> None:
+    own = {
+        word for action in Command().create_parser("manage.py", "serve")._actions for word in action.option_strings
+    } - {word for action in BaseCommand().create_parser("manage.py", "x")._actions for word in action.option_strings}
+    assert set(re.findall(r"^\| `(--[a-z-]+)", PAGE, re.MULTILINE)) == own

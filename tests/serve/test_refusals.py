@@ -41,7 +41,9 @@ def refusal_of(server: RunningServer, *arguments: str) -> str:
         (["--host", "no.such.host.invalid"], ["cannot listen on no.such.host.invalid:"]),
         (["--log-level", "loud"], ["--log-level='loud'", "debug, info, warning, error"]),
         (["--tls-cert", "cert.pem"], ["--tls-cert and --tls-key", "both or none"]),
-        (["--tls-cert", "/nowhere.pem", "--tls-key", "/nowhere.pem"], ["--tls-cert=/nowhere.pem", "No such file"]),
+        (["--tls-cert", "/no.pem", "--tls-key", "/etc/hosts"], ["--tls-cert='/no.pem'", "No such file"]),
+        (["--tls-cert", "/etc/hosts", "--tls-key", "/no.key"], ["--tls-key='/no.key'", "No such file"]),
+        (["--tls-cert", "/etc/hosts", "--tls-key", "/etc/hosts"], ["--tls-cert=/etc/hosts with", "PEM"]),
         (["--api-keys", " , "], ["API_KEYS is set but holds no key"]),
     ],
 )
