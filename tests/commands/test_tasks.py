@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from rich.cells import cell_len
+from rich.text import Text
 
 from tests.make import make_run, make_task
+from training.management.commands.tasks import COLUMNS
 
 pytestmark = pytest.mark.django_db
 
@@ -21,6 +24,11 @@ def tasks(*words: str, out: StringIO | None = None) -> str:
     out = out or StringIO()
     call_command("tasks", *words, stdout=out)
     return out.getvalue()
+
+
+def drawn() -> list[str]:
+    """What a terminal shows, without its colours."""
+    return Text.from_ansi(tasks(out=Terminal())).plain.splitlines()
 
 
 def rows(*words: str) -> list[list[str]]:
@@ -57,6 +65,25 @@ def test_it_keeps_control_characters_away_from_the_terminal() -> None:
     make_task(name="a\x1b[31m\tb\nc", waiting_reason="[bold]x")
     assert rows()[0][2] == "a [31m b c"
     assert "[bold]x" in tasks(out=Terminal())
+
+
+@pytest.mark.parametrize("name", ["a-name-without-any-blank-" * 4, "学習" * 40, "many short words " * 8])
+def test_ids_and_statuses_stay_whole_on_a_terminal_of_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run = make_run(make_task(status="active", name=name, project=name[:100]))
+    waiting = make_task(name=name, waiting_reason="2 GPUs are asked for, and all of them are used by others " * 2)
+    lines = drawn()
+    assert max(map(cell_len, lines)) <= 80
+    (running_line,) = [line for line in lines if line.startswith(f"{run.task_id} ")]
+    (waiting_line,) = [line for line in lines if line.startswith(f"{waiting.pk} ")]
+    assert running_line.split()[1] == "active" and run.pk in running_line
+    assert waiting_line.split()[1] == "waiting"
+
+
+def test_a_wide_terminal_shows_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    make_task()
+    assert drawn()[0].split() == " ".join(COLUMNS).split()
 
 
 def test_it_says_so_when_there_is_none() -> None:
