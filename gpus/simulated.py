@@ -29,6 +29,7 @@ class SimulatedReader:
         self._memory_mib = memory_mib
         self._script = script
         self._played: dict[str, Any] = {}
+        self._complained_of = ""
 
     def devices(self) -> list[GpuInfo]:
         return [self._info(index) for index in range(self._count) if not self._play(index).get("missing")]
@@ -60,6 +61,13 @@ class SimulatedReader:
     def _info(self, index: int) -> GpuInfo:
         return GpuInfo(f"{PREFIX}{index}", index, "Simulated GPU", self._memory_mib, is_simulated=True)
 
+    def _complain(self, why: str, words: str) -> None:
+        """Once for the same words: they are read several times a second."""
+        complaint = f"{why}: {words}"
+        if complaint != self._complained_of:
+            self._complained_of = complaint
+            log.warning("%s is ignored: %s", self._script, why)
+
     def _play_of(self, uuid: str) -> dict[str, Any] | None:
         """What the file says of a device; None when there is no such device or it plays missing."""
         if uuid not in self.known_uuids():
@@ -68,12 +76,15 @@ class SimulatedReader:
         return None if played.get("missing") else played
 
     def _play(self, index: int) -> dict[str, Any]:
+        words = ""
         try:
-            self._played = _checked(json.loads(self._script.read_text()))
+            words = self._script.read_text()
+            self._played = _checked(json.loads(words))
+            self._complained_of = ""
         except FileNotFoundError:
             self._played = {}
         except (OSError, ValueError) as error:  # an editor may be half way through: the last good words count
-            log.warning("%s is ignored: %s", self._script, error)
+            self._complain(f"{error}", words)
         found: dict[str, Any] = self._played.get(str(index), {})
         return found
 

@@ -61,6 +61,15 @@ def test_it_keeps_the_last_good_words_of_a_half_written_script(reader, script, h
     assert reader.sample("GPU-simulated-0").used_memory_mib == 5000
 
 
+def test_it_complains_of_a_bad_script_once_until_it_changes(reader, script, caplog):
+    for words in ("[", "[", "[]", '{"0": {}}', "[]"):
+        script.write_text(words)
+        reader.sample("GPU-simulated-0")
+        reader.devices()
+
+    assert len(caplog.records) == 3
+
+
 def test_it_is_idle_again_when_the_script_is_removed(reader, script):
     script.write_text(json.dumps({"0": {"used_memory_mib": 5000}}))
     reader.sample("GPU-simulated-0")
