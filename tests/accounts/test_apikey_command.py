@@ -40,6 +40,14 @@ def test_it_refuses_days_that_are_no_days(days: str) -> None:
         _apikey("create", "x", f"--days={days}")
 
 
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\0b"])
+def test_it_refuses_a_name_that_says_nothing_or_too_much(name: str) -> None:
+    make_user(is_admin=True)
+    with pytest.raises(CommandError, match="must be 1 to 100 printable characters"):
+        _apikey("create", name)
+    assert not ApiKey.objects.exists()
+
+
 def test_it_lists_live_keys_and_with_all_the_others() -> None:
     make_key(make_user("ada"))
     make_key(make_user("bob"))

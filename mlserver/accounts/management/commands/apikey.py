@@ -15,6 +15,7 @@ from mlserver.accounts.scopes import Scope
 from mlserver.errors import Invalid
 
 MAX_DAYS = 36500
+MAX_NAME = 100
 COLUMNS = "{:>5}  {:<12}  {:<8}  {:<7}  {:<16}  {:<20}  {:<20}  {}"
 
 
@@ -24,7 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         create = actions.add_parser("create", help="make a key and print it; it is not shown again")
-        create.add_argument("name", help="what the key is for")
+        create.add_argument("name", type=_name, help=f"what the key is for, 1-{MAX_NAME} characters")
         create.add_argument("--user", help="username of its owner (default: the first administrator)")
         create.add_argument("--scope", choices=Scope.values, default=Scope.SUBMIT.value)
         create.add_argument("--days", type=_days, help="days until it expires (default: never)")
@@ -73,6 +74,13 @@ def _user(username: str | None) -> User:
     if user is None:
         raise CommandError(f"there is no active user {username!r}")
     return user
+
+
+def _name(text: str) -> str:
+    name = text.strip()
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise ArgumentTypeError(f"{text[:MAX_NAME]!r} must be 1 to {MAX_NAME} printable characters, not only blanks")
+    return name
 
 
 def _days(text: str) -> int:
