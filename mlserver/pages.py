@@ -15,6 +15,7 @@ from mlserver.accounts.login import PAGE_POLICY
 from mlserver.accounts.permissions import open_route
 from mlserver.api.rendering import json_response, to_json
 from training.models import Run, Task, TaskStatus
+from training.models.run import ACTIVE
 from training.paths import runs_root
 
 HEALTHY = to_json({"status": "healthy", "service": "Server Management API", "version": "1.0.0"})
@@ -25,7 +26,7 @@ DESCRIPTION = {
     "docs": "/docs",
     "health": "/health",
 }
-NEWEST = 10
+NEWEST, MOST_ACTIVE = 10, 100
 
 
 @open_route
@@ -68,13 +69,15 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def _status() -> dict[str, Any]:
-    """What is going on, in five queries."""
+    """What is going on, in six queries."""
     tasks = Task.objects.visible()
     counts = dict(tasks.order_by().values_list("status").annotate(Count("pk")))
+    runs = Run.objects.visible().select_related("owner", "node")
     is_held = Q(leases__released_at=None, leases__isnull=False)
     return {
         "task_counts": [(label, counts.get(status, 0)) for status, label in TaskStatus.choices],
         "gpus": Gpu.objects.select_related("node").annotate(lease_count=Count("leases", filter=is_held)),
         "waiting": tasks.filter(status__in=(TaskStatus.WAITING, TaskStatus.HELD))[:NEWEST],
-        "runs": Run.objects.visible().select_related("owner", "node")[:NEWEST],
+        # However many ended since, a run that goes on is shown.
+        "runs": [*runs.active()[:MOST_ACTIVE], *runs.exclude(status__in=ACTIVE)[:NEWEST]],
     }

@@ -53,7 +53,7 @@ def test_it_shows_a_logged_in_user_what_is_going_on(client, django_assert_num_qu
     run = make_run(name="busy", status="failed", exit_reason="exit code 3")
     make_lease(run, make_gpu(make_node("box"), used_memory_mib=1234))
     client.force_login(make_user())
-    with django_assert_num_queries(6):  # session, user, counts, GPUs, waiting, runs
+    with django_assert_num_queries(7):  # session, user, counts, GPUs, waiting, active runs, newest runs
         page = client.get("/", headers=HTML).content.decode()
 
     for said in (
@@ -66,6 +66,16 @@ def test_it_shows_a_logged_in_user_what_is_going_on(client, django_assert_num_qu
         "in use",
     ):
         assert said in page
+
+
+@pytest.mark.django_db
+def test_it_shows_active_runs_before_any_number_of_newer_ones(client):
+    active = make_run(make_task())
+    ended = [make_run(active.task, status="finished") for _ in range(12)]
+    client.force_login(make_user())
+    page = client.get("/", headers=HTML).content.decode()
+    assert -1 < page.index(active.pk) < page.index(ended[-1].pk)
+    assert ended[0].pk not in page
 
 
 @pytest.mark.django_db
