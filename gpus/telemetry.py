@@ -10,7 +10,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from gpus.availability import IDLE_MEMORY_MIB
-from gpus.driver import DriverSilentError, own_driver
+from gpus.driver import own_driver
 from gpus.models import SAMPLE_MAX_AGE, Gpu, Node
 from gpus.readings import GpuProcess, GpuSample, Reader
 
@@ -73,14 +73,6 @@ def users_of(uuid: str) -> list[GpuProcess] | None:
     Raises DriverSilentError after 2 s without an answer, and at once when an earlier question has waited as long.
     """
     return own_driver().answer(lambda reader: reader.processes(uuid), within_s=ANSWER_WITHIN_S)
-
-
-def processes_on(uuid: str) -> list[GpuProcess] | None:
-    """Like `users_of`, but a driver that does not answer is one that cannot say."""
-    try:
-        return users_of(uuid)
-    except DriverSilentError:
-        return None
 
 
 def foreign_memory_mib(

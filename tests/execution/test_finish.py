@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from gpus.driver import DriverSilentError
 from gpus.models import Gpu
 from tests.execution.placed import placed, placed_again, recorded
 from tests.make import make_gpu, make_lease, make_sdk_run
 from tests.together import together
+from training.execution import remains
 from training.execution.control import Control
 from training.execution.finish import finish
 from training.execution.settle import settle
@@ -339,6 +341,19 @@ def test_a_gpu_is_quarantined_while_a_process_of_the_run_is_on_it(
     assert reasons == ["", said if is_of_the_run else ""]
     assert warnings_of(run) == ({"GpuQuarantined": f"GPU 1: {said}"} if is_of_the_run else {})
     assert not run.leases.held().exists()
+
+
+def test_a_gpu_is_quarantined_when_the_driver_does_not_answer(simulated_gpus: Path, monkeypatch: Any) -> None:
+    run = placed(status="running")
+    make_lease(run, make_gpu(uuid="GPU-simulated-0"))
+
+    def silence(uuid: str) -> None:
+        raise DriverSilentError
+
+    monkeypatch.setattr(remains, "users_of", silence)
+    ended(run)
+    assert not run.leases.held().exists()
+    assert Gpu.objects.get().quarantine_reason == f"the driver did not answer when run {run.pk} ended"
 
 
 def test_gpus_of_a_driver_that_cannot_say_are_freed(simulated_gpus: Path) -> None:

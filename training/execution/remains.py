@@ -5,7 +5,8 @@ import time
 
 import psutil
 
-from gpus.telemetry import processes_on
+from gpus.driver import DriverSilentError
+from gpus.telemetry import users_of
 from training.execution.control import Control
 from training.execution.identity import ProcessIdentity
 from training.execution.supervision import records, tree
@@ -67,14 +68,19 @@ def end_remaining(run_id: str) -> tuple[int, list[int]]:
 
 
 def gpus_still_used(run: Run) -> dict[str, str]:
-    """uuid -> sentence for each leased device on which the driver still lists a process of the run."""
+    """uuid -> sentence for each leased device on which the driver still lists a process of the run, or is silent."""
     if not run.gpus:
         return {}
     uuids = list(run.leases.held().values_list("gpu__uuid", flat=True))
     mine = remaining_processes(run.pk)
     said = {}
     for uuid in uuids:
-        left = [process.pid for process in processes_on(uuid) or [] if process.pid in mine]
+        try:
+            listed = users_of(uuid) or []
+        except DriverSilentError:
+            said[uuid] = f"the driver did not answer when run {run.pk} ended"
+            continue
+        left = [process.pid for process in listed if process.pid in mine]
         if left:
             said[uuid] = f"process {', '.join(map(str, left))} of ended run {run.pk} still uses it"
     return said
