@@ -106,6 +106,9 @@ class ApiKeyViewSet(
         url = reverse("api-key", args=[row.pk], request=request)
         return Response(shown, status=status.HTTP_201_CREATED, headers={"Location": url})
 
+    def get_view_name(self) -> str:
+        return "API key" if getattr(self, "detail", False) else "API keys"
+
     def get_object(self) -> ApiKey:
         try:
             return super().get_object()

@@ -16,30 +16,36 @@ urlpatterns = [
     path("api/v1/tasks", TaskSet.as_view({"get": "list", "post": "create"}), name="tasks"),
     path(
         "api/v1/tasks/<int:pk>",
-        TaskSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+        TaskSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}, detail=True),
         name="task",
     ),
-    path("api/v1/tasks/<int:pk>/stop", TaskSet.as_view({"post": "stop"})),
-    path("api/v1/tasks/<int:pk>/hold", TaskSet.as_view({"post": "hold"})),
-    path("api/v1/tasks/<int:pk>/release", TaskSet.as_view({"post": "release"})),
-    path("api/v1/tasks/<int:pk>/retry", TaskSet.as_view({"post": "retry"})),
+    path("api/v1/tasks/<int:pk>/stop", TaskSet.as_view({"post": "stop"}, detail=True)),
+    path("api/v1/tasks/<int:pk>/hold", TaskSet.as_view({"post": "hold"}, detail=True)),
+    path("api/v1/tasks/<int:pk>/release", TaskSet.as_view({"post": "release"}, detail=True)),
+    path("api/v1/tasks/<int:pk>/retry", TaskSet.as_view({"post": "retry"}, detail=True)),
     # N5, N6
     path("api/v1/runs", RunSet.as_view({"get": "list", "post": "create"}), name="runs"),
-    path("api/v1/runs/<str:pk>", RunSet.as_view({"get": "retrieve", "patch": "partial_update"}), name="run"),
+    path(
+        "api/v1/runs/<str:pk>", RunSet.as_view({"get": "retrieve", "patch": "partial_update"}, detail=True), name="run"
+    ),
     # N9
     path("api/v1/runs/<str:pk>/logs", RunLogs.as_view(), name="run-logs"),
     # N13
     path("api/v1/processes", ProcessSet.as_view({"get": "list"})),
-    path("api/v1/processes/<int:pk>", ProcessSet.as_view({"get": "retrieve"})),
+    path("api/v1/processes/<int:pk>", ProcessSet.as_view({"get": "retrieve"}, detail=True)),
     path("api/v1/events", EventSet.as_view({"get": "list"})),
-    path("api/v1/events/<int:pk>", EventSet.as_view({"get": "retrieve"})),
+    path("api/v1/events/<int:pk>", EventSet.as_view({"get": "retrieve"}, detail=True)),
     path("api/v1/leases", LeaseSet.as_view({"get": "list"})),
-    path("api/v1/leases/<int:pk>", LeaseSet.as_view({"get": "retrieve"})),
+    path("api/v1/leases/<int:pk>", LeaseSet.as_view({"get": "retrieve"}, detail=True)),
     path("api/v1/nodes", NodeSet.as_view({"get": "list"})),
-    path("api/v1/nodes/<int:pk>", NodeSet.as_view({"get": "retrieve"})),
+    path("api/v1/nodes/<int:pk>", NodeSet.as_view({"get": "retrieve"}, detail=True)),
     path("api/v1/gpus", GpuSet.as_view({"get": "list"})),
-    path("api/v1/gpus/<int:pk>", GpuSet.as_view({"get": "retrieve", "patch": "partial_update"})),
+    path("api/v1/gpus/<int:pk>", GpuSet.as_view({"get": "retrieve", "patch": "partial_update"}, detail=True)),
     # N14
     path("api/v1/api-keys", ApiKeyViewSet.as_view({"get": "list", "post": "create"}), name="api-keys"),
-    path("api/v1/api-keys/<int:pk>", ApiKeyViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="api-key"),
+    path(
+        "api/v1/api-keys/<int:pk>",
+        ApiKeyViewSet.as_view({"get": "retrieve", "delete": "destroy"}, detail=True),
+        name="api-key",
+    ),
 ]

@@ -33,6 +33,13 @@ class ReadSet(GenericViewSet[Any]):
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self.render(rows or []))
 
+    def get_view_name(self) -> str:
+        """The title of the browsable page: `Tasks`, or `Task` of a view that is made with `detail=True`."""
+        title = self.noun[:1].upper() + self.noun[1:]
+        if getattr(self, "detail", False):
+            return title
+        return title + ("es" if title.endswith("s") else "s")
+
     def retrieve(self, request: Request, pk: int | str) -> Response:
         return Response(self.read(pk))
 

@@ -172,3 +172,13 @@ def test_it_is_browsable(client):
     page = client.get("/api/v1/tasks", headers={"Accept": "text/html"})
     assert page.status_code == 200
     assert "shown in a page" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [("tasks", "Tasks"), ("processes", "Processes"), ("gpus", "GPUs"), ("api-keys", "API keys"), ("tasks/{}", "Task")],
+)
+def test_its_browsable_page_has_a_title_for_people(client, path, title):
+    client.force_login(make_user(is_admin=True))
+    page = client.get(f"/api/v1/{path.format(make_task().pk)}", headers={"Accept": "text/html"}).content.decode()
+    assert f"<h1>{title}</h1>" in page
