@@ -1,12 +1,15 @@
 """Nodes and GPUs in the Django admin. Samples are the agent's to write and read-only here."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from gpus.availability import why_not_schedulable
 from gpus.models import Gpu, Node
-from gpus.switches import release_quarantines, switch
+from gpus.switches import PASS, release_quarantines, switch
+from mlserver.enqueue import enqueue
 
 
 @admin.register(Node)
@@ -17,7 +20,17 @@ class NodeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
     )  # fmt: skip
     list_filter = ("is_enabled", "pool")
     search_fields = ("name", "pool", "boot_id", "driver_version")
-    readonly_fields = ("boot_id", "driver_version", "agent_seen_at")
+    # Facts that every start reads again.
+    readonly_fields = ("name", "boot_id", "cpu_slots", "memory_mib", "driver_version", "agent_seen_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """A machine registers itself."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Node, form: Any, change: bool) -> None:
+        """Only what was changed: the agent writes the other columns meanwhile."""
+        obj.save(update_fields=form.changed_data)
+        enqueue(PASS)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Node]:
         nodes: QuerySet[Node] = super().get_queryset(request)
@@ -42,10 +55,19 @@ class GpuAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ("node",)
     search_fields = ("uuid", "name", "node__name", "quarantine_reason")
     readonly_fields = (
-        "sampled_at", "used_memory_mib", "foreign_memory_mib", "foreign_process_count", "utilization_percent",
-        "temperature_c", "power_w", "quarantined_at",
+        "node", "index", "uuid", "name", "memory_mib", "is_present", "is_simulated", "quarantined_at",
+        "quarantine_reason", "sampled_at", "used_memory_mib", "foreign_memory_mib", "foreign_process_count",
+        "utilization_percent", "temperature_c", "power_w",
     )  # fmt: skip
     actions = ("enable", "disable", "release")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The driver lists the devices."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Gpu, form: Any, change: bool) -> None:
+        """By the service, which asks for a scheduling pass and leaves the columns of the agent alone."""
+        switch(Gpu.objects.filter(pk=obj.pk), is_enabled=obj.is_enabled)
 
     @admin.display(description="takes work")
     def schedulable(self, gpu: Gpu) -> str:

@@ -173,6 +173,7 @@ APPEND_SLASH = False
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
+FORMAT_MODULE_PATH = "mlserver.formats"
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "/login"

@@ -11,6 +11,9 @@ from mlserver.pages import health, index, runicorn_health
 # Under the name that the browsable pages look for when they offer to log in and out.
 sessions = [path("login", login, name="login"), path("logout", logout, name="logout")]
 
+admin.site.site_header = admin.site.site_title = "mlserver"
+admin.site.index_title = "Administration"
+
 urlpatterns = [
     path("", index, name="index"),
     path("health", health),

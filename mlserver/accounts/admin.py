@@ -23,7 +23,7 @@ class ApiKeyForm(ModelForm):  # type: ignore[type-arg]  # not generic at run tim
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     form = ApiKeyForm
-    list_display = ("name", "prefix", "user", "scope", "state", "expires_at", "last_used_at", "created_at")
+    list_display = ("name", "prefix", "user", "scope", "state", "expires_at", "last_used_at")
     list_filter = ("scope", ("revoked_at", admin.EmptyFieldListFilter), "created_at")
     list_select_related = ("user",)
     search_fields = ("name", "prefix", "user__username")

@@ -1,5 +1,7 @@
 """Every page of the Django admin that has rows to show."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.contrib import admin
 from django.contrib.admin.utils import quote
@@ -22,7 +24,7 @@ from tests.make import (
     make_task,
     make_user,
 )
-from training.models import Run, Task, TaskStatus
+from training.models import Event, Run, Task, TaskStatus
 from training.queue import control
 
 pytestmark = pytest.mark.django_db
@@ -230,3 +232,9 @@ def test_it_counts_no_query_per_task(browser: Client, django_assert_max_num_quer
         make_run()
     with django_assert_max_num_queries(12):  # type: ignore[operator]
         browser.get(url_of(Task, "changelist"))
+
+
+def test_it_writes_times_to_the_second_and_in_utc(browser: Client) -> None:
+    event = make_event(created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert "2026-01-02 03:04:05 UTC" in browser.get(url_of(Event, "changelist")).content.decode()
+    assert "2026-01-02 03:04:05 UTC" in browser.get(url_of(Event, "change", event.pk)).content.decode()
