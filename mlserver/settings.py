@@ -215,7 +215,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "One training server: queue, tracking, models and datasets. Keys: `manage.py apikey create`.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "/static/mlserver/icon.svg",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "OAS_VERSION": "3.1.0",

@@ -5,7 +5,7 @@ from django.urls import include, path
 
 from mlserver.accounts.login import limits_logins, login, logout
 from mlserver.accounts.permissions import open_route
-from mlserver.api.docs import RedocPage, SwaggerPage, openapi
+from mlserver.api.docs import RedocPage, SwaggerPage, openapi, redoc_script
 from mlserver.pages import health, index, runicorn_health
 
 # Under the name that the browsable pages look for when they offer to log in and out.
@@ -21,6 +21,7 @@ urlpatterns = [
     path("openapi.json", openapi, name="schema"),
     path("docs", SwaggerPage.as_view(), name="docs"),
     path("redoc", RedocPage.as_view(), name="redoc"),
+    path("redoc.js", redoc_script, name="redoc-script"),
     path("", include((sessions, "rest_framework"))),
     # Before the admin's own, which knows no limit.
     path("admin/login/", open_route(limits_logins(admin.site.login))),

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from mlserver.accounts.permissions import HasScope, needs_scope, open_route
 
 OPEN = {
-    "", "health", "api/health", "docs", "redoc", "openapi.json", "static/<path:path>",
+    "", "health", "api/health", "docs", "redoc", "redoc.js", "openapi.json", "static/<path:path>",
     "login", "logout", "admin/login/",
 }  # fmt: skip
 Routes = list[URLPattern | URLResolver]

@@ -114,6 +114,14 @@ def test_it_loads_its_documentation_from_itself_only(path, client):
         assert finders.find(file), file
 
 
+def test_its_reference_fetches_no_picture_from_elsewhere(client):
+    page = client.get("/redoc", headers=HTML).content.decode()
+    assert page.count("<script") == 1 and 'src="/redoc.js"' in page
+    script = client.get("/redoc.js")
+    assert script["Content-Type"].startswith("text/javascript")
+    assert b"redoc.ly/redoc/logo" not in script.content and b"/static/mlserver/icon.svg" in script.content
+
+
 def test_it_starts_the_documentation_by_a_second_request(client):
     script = re.search(r'src="(/docs\?script[^"]*)"', client.get("/docs", headers=HTML).content.decode())
     assert script is not None
