@@ -83,6 +83,8 @@ def _stop(cluster: Cluster) -> None:
 class Pulse:
     """Tells a qcluster that is stuck from one with nothing to do, by the two files of mlserver.heartbeat."""
 
+    complaint = "the qcluster executes no tasks, ending it"
+
     def __init__(self) -> None:
         self._asked = self._beat = 0
         self._unanswered_since: float | None = None

@@ -15,7 +15,6 @@ from django.db import DatabaseError, connections
 
 from mlserver.serving.children import Child, fork
 from mlserver.serving.leftovers import family, forget, kill, recorded, write_record
-from mlserver.serving.qcluster import Pulse
 from training import paths
 from training.execution.identity import ProcessIdentity
 from training.models import Event
@@ -34,7 +33,6 @@ class Supervisor:
     def __init__(self, children: list[Child], wants_restart: Callable[[], bool]) -> None:
         self._children = children
         self._wants_restart = wants_restart
-        self._pulse = Pulse()
         # A signal that was ignored when serve started (nohup, a shell's background job) stays ignored.
         self._stopping = {signum for signum in STOPPING if signal.getsignal(signum) is not signal.SIG_IGN}
 
@@ -60,7 +58,7 @@ class Supervisor:
             for child, status in self._reap():
                 self._note_end(child, status)
             self._start_due()
-            self._restart_stuck_qcluster()
+            self._end_stuck()
             if self._wants_restart():
                 return True
 
@@ -70,11 +68,7 @@ class Supervisor:
 
     def _start_due(self) -> None:
         due = [child for child in self._children if child.is_due()]
-        for child in due:
-            child.start()
-            if child.role == "qcluster":
-                self._pulse.forget()
-        if due:
+        if any([child.start() for child in due]):
             self._record()
 
     def _record(self) -> None:
@@ -103,19 +97,22 @@ class Supervisor:
 
     def _note_end(self, child: Child, status: int) -> None:
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        message = f"{child.role} ended {how} and is started again"
-        log.warning("%s", message)
-        # In a process of its own: a database that does not answer must not hold up the watch.
-        fork("mlserver: note", lambda: write_event(message))
+        self._note(f"{child.role} ended {how} and is started again")
 
-    def _restart_stuck_qcluster(self) -> None:
-        if not self._pulse.is_stuck():
-            return
-        self._pulse.forget()
-        log.warning("the qcluster executes no tasks, ending it")
+    def _end_stuck(self) -> None:
         for child in self._children:
-            if child.role == "qcluster":
+            if child.pulse is not None and child.is_stuck():
+                child.pulse.forget()
+                self._note(child.pulse.complaint)
                 child.send(signal.SIGKILL)
+
+    def _note(self, message: str) -> None:
+        """In the log, and as an event by a process of its own: a database that is away must not hold up the watch."""
+        log.warning("%s", message)
+        try:
+            fork("mlserver: note", lambda: write_event(message))
+        except OSError as error:
+            log.warning("the event was not written: %s", error)
 
     def _stop(self) -> None:
         """TERM to the children alone, which end what is theirs; after GRACE_S whatever is left is killed."""

@@ -59,6 +59,15 @@ def test_it_restarts_a_qcluster_that_stands_still(server: RunningServer) -> None
     assert "the qcluster executes no tasks, ending it" in server.said()
 
 
+def test_it_restarts_a_web_process_that_stands_still(server: RunningServer) -> None:
+    stopped = server.pid("web")
+    os.kill(stopped, signal.SIGSTOP)
+    until(lambda: server.pids().get("web", [stopped])[0] != stopped, within_s=45, what="another web process")
+    server.assert_runs_a_task()
+    messages = [event["message"] for event in server.api.get("/api/v1/events").json()["results"]]
+    assert any(message.startswith("the web process answered nothing for") for message in messages)
+
+
 def test_nothing_survives_a_killed_serve_and_the_next_start_works(server: RunningServer) -> None:
     everybody = descendants(server.process.pid)
     assert len(everybody) >= 8

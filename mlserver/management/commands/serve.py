@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import setproctitle
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from mlserver.accounts.bootstrap import Credentials, Passwordless
@@ -20,6 +21,8 @@ from mlserver.serving.lock import HomeLock
 from mlserver.serving.options import Options
 from mlserver.serving.preload import preload
 from mlserver.serving.preparation import prepare
+from mlserver.serving.probe import WebPulse
+from mlserver.serving.qcluster import Pulse
 from mlserver.serving.reload import SourceWatch
 from mlserver.serving.supervise import Supervisor
 from training import paths
@@ -63,13 +66,18 @@ def serve(options: Options, listeners: list[socket.socket], made: Credentials | 
     watch = SourceWatch() if options.reload else None
     supervisor = Supervisor(
         [
-            Child("web", lambda: run_web(listeners, options)),
-            Child("qcluster", without(listeners, run_qcluster)),
+            Child("web", lambda: run_web(listeners, options), web_pulse(listeners, options)),
+            Child("qcluster", without(listeners, run_qcluster), Pulse()),
             Child("agent", without(listeners, run_agent)),
         ],
         wants_restart=watch.has_changed if watch else lambda: False,
     )
     return supervisor.run(when_up=lambda: print(announcement(options, listeners, made), flush=True))
+
+
+def web_pulse(listeners: list[socket.socket], options: Options) -> WebPulse:
+    names = [name for name in settings.ALLOWED_HOSTS if not name.startswith((".", "*"))]
+    return WebPulse(listeners[0], (names or ["localhost"])[0], is_tls=options.tls_cert is not None)
 
 
 def without(listeners: list[socket.socket], main: Callable[[], None]) -> Callable[[], None]:
