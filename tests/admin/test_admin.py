@@ -238,3 +238,9 @@ def test_it_writes_times_to_the_second_and_in_utc(browser: Client) -> None:
     event = make_event(created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     assert "2026-01-02 03:04:05 UTC" in browser.get(url_of(Event, "changelist")).content.decode()
     assert "2026-01-02 03:04:05 UTC" in browser.get(url_of(Event, "change", event.pk)).content.decode()
+
+
+def test_it_has_the_name_and_icon_of_the_server(browser: Client) -> None:
+    page = browser.get("/admin/").content.decode()
+    assert "<title>Administration | mlserver</title>" in page
+    assert 'rel="icon" href="/static/mlserver/icon.svg"' in page
