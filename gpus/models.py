@@ -16,11 +16,15 @@ class Node(models.Model):
 
     name = models.CharField(max_length=255, unique=True)
     pool = models.CharField(max_length=64, default="default")
-    boot_id = models.CharField(max_length=64, blank=True)
-    cpu_slots = models.PositiveIntegerField(help_text="tasks without GPUs take at least one of these")
-    memory_mib = models.PositiveIntegerField(help_text="memory of the machine that tasks may reserve, in MiB")
+    boot_id = models.CharField(verbose_name="boot ID", max_length=64, blank=True)
+    cpu_slots = models.PositiveIntegerField(
+        verbose_name="CPU slots", help_text="tasks without GPUs take at least one of these"
+    )
+    memory_mib = models.PositiveIntegerField(
+        verbose_name="memory in MiB", help_text="memory of the machine that tasks may reserve, in MiB"
+    )
     driver_version = models.CharField(max_length=64, blank=True)
-    is_enabled = models.BooleanField(default=True)
+    is_enabled = models.BooleanField(verbose_name="enabled", default=True)
     agent_seen_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
@@ -37,22 +41,28 @@ class Gpu(models.Model):
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="gpus")
     index = models.PositiveIntegerField()
-    uuid = models.CharField(max_length=96, unique=True)
+    uuid = models.CharField(verbose_name="UUID", max_length=96, unique=True)
     name = models.CharField(max_length=128, blank=True)
-    memory_mib = models.PositiveIntegerField()
-    is_enabled = models.BooleanField(default=True, help_text="off: nothing new is placed here, by any door")
-    is_present = models.BooleanField(default=True, help_text="the driver listed it at the last look")
-    is_simulated = models.BooleanField(default=False)
+    memory_mib = models.PositiveIntegerField(verbose_name="memory in MiB")
+    is_enabled = models.BooleanField(
+        verbose_name="enabled", default=True, help_text="off: nothing new is placed here, by any door"
+    )
+    is_present = models.BooleanField(
+        verbose_name="present", default=True, help_text="the driver listed it at the last look"
+    )
+    is_simulated = models.BooleanField(verbose_name="simulated", default=False)
     quarantined_at = models.DateTimeField(null=True, blank=True)
     quarantine_reason = models.CharField(max_length=255, blank=True)
 
     sampled_at = models.DateTimeField(null=True, blank=True)
-    used_memory_mib = models.PositiveIntegerField(null=True, blank=True)
-    foreign_memory_mib = models.PositiveIntegerField(default=0, help_text="held by processes this server did not start")
+    used_memory_mib = models.PositiveIntegerField(verbose_name="used memory in MiB", null=True, blank=True)
+    foreign_memory_mib = models.PositiveIntegerField(
+        verbose_name="foreign memory in MiB", default=0, help_text="held by processes this server did not start"
+    )
     foreign_process_count = models.PositiveIntegerField(default=0)
-    utilization_percent = models.FloatField(null=True, blank=True)
-    temperature_c = models.FloatField(null=True, blank=True)
-    power_w = models.FloatField(null=True, blank=True)
+    utilization_percent = models.FloatField(verbose_name="utilization in %", null=True, blank=True)
+    temperature_c = models.FloatField(verbose_name="temperature in °C", null=True, blank=True)
+    power_w = models.FloatField(verbose_name="power in W", null=True, blank=True)
 
     class Meta:
         verbose_name = "GPU"

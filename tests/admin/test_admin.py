@@ -244,3 +244,11 @@ def test_it_has_the_name_and_icon_of_the_server(browser: Client) -> None:
     page = browser.get("/admin/").content.decode()
     assert "<title>Administration | mlserver</title>" in page
     assert 'rel="icon" href="/static/mlserver/icon.svg"' in page
+
+
+def test_it_labels_fields_for_people(browser: Client) -> None:
+    run = make_run()
+    page = browser.get(url_of(Task, "change", run.task_id)).content.decode()
+    assert all(f"{label}:" in page for label in ("GPUs", "CPUs", "GPU memory in MiB", "Time limit in s"))
+    runs = browser.get(url_of(Run, "changelist")).content.decode()
+    assert ">SDK<" in runs and ">OOM<" in runs

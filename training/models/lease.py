@@ -13,9 +13,11 @@ class LeaseQuerySet(models.QuerySet["Lease"]):
 
 class Lease(models.Model):
     run = models.ForeignKey("training.Run", on_delete=models.CASCADE, related_name="leases")
-    gpu = models.ForeignKey(Gpu, on_delete=models.CASCADE, related_name="leases")
-    memory_mib = models.PositiveIntegerField(help_text="memory reserved on the device, in MiB")
-    is_exclusive = models.BooleanField(default=True)
+    gpu = models.ForeignKey(Gpu, verbose_name="GPU", on_delete=models.CASCADE, related_name="leases")
+    memory_mib = models.PositiveIntegerField(
+        verbose_name="memory in MiB", help_text="memory reserved on the device, in MiB"
+    )
+    is_exclusive = models.BooleanField(verbose_name="exclusive", default=True)
     created_at = models.DateTimeField(default=timezone.now)
     released_at = models.DateTimeField(null=True, blank=True)
 

@@ -8,17 +8,19 @@ class RunProcess(models.Model):
 
     run = models.ForeignKey("training.Run", on_delete=models.CASCADE, related_name="processes")
     rank = models.PositiveIntegerField(default=0)
-    boot_id = models.CharField(max_length=64, blank=True)
-    supervisor_pid = models.PositiveIntegerField(null=True, blank=True)
+    boot_id = models.CharField(verbose_name="boot ID", max_length=64, blank=True)
+    supervisor_pid = models.PositiveIntegerField(verbose_name="supervisor PID", null=True, blank=True)
     supervisor_start_ticks = models.PositiveBigIntegerField(null=True, blank=True)
-    pid = models.PositiveIntegerField(null=True, blank=True, help_text="the command's own process")
+    pid = models.PositiveIntegerField(verbose_name="PID", null=True, blank=True, help_text="the command's own process")
     start_ticks = models.PositiveBigIntegerField(null=True, blank=True, help_text="clock ticks after boot")
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     exit_code = models.IntegerField(null=True, blank=True)
     exit_signal = models.PositiveIntegerField(null=True, blank=True)
-    max_rss_mib = models.PositiveIntegerField(null=True, blank=True)
-    cpu_s = models.FloatField(null=True, blank=True, help_text="user and system time of the process tree")
+    max_rss_mib = models.PositiveIntegerField(verbose_name="largest memory in MiB", null=True, blank=True)
+    cpu_s = models.FloatField(
+        verbose_name="CPU time in s", null=True, blank=True, help_text="user and system time of the process tree"
+    )
 
     class Meta:
         ordering = ["-pk"]

@@ -31,9 +31,9 @@ ENDED = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.STOPPED)
 
 
 class ExitClass(models.TextChoices):
-    OK = "ok"
+    OK = "ok", "OK"
     ERROR = "error"
-    OOM = "oom"
+    OOM = "oom", "OOM"
     KILLED = "killed"
     TIMEOUT = "timeout"
     STOPPED = "stopped"
@@ -63,7 +63,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
 
 class Run(models.Model):
-    id = models.CharField(primary_key=True, max_length=22, default=new_run_id, editable=False)
+    id = models.CharField(verbose_name="ID", primary_key=True, max_length=22, default=new_run_id, editable=False)
     task = models.ForeignKey(Task, on_delete=models.CASCADE, null=True, blank=True, related_name="runs")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="runs")
     source = models.CharField(max_length=16, choices=Source.choices, default=Source.NATIVE)
@@ -78,16 +78,20 @@ class Run(models.Model):
     attempt = models.PositiveIntegerField(default=1, help_text="1 for the first execution of its task")
 
     node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
-    gpus = models.PositiveIntegerField(default=0, help_text="devices it was placed on; its leases name them")
-    cpus = models.PositiveIntegerField(default=0, help_text="CPU slots held while active")
-    memory_mib = models.PositiveIntegerField(default=0, help_text="memory reserved while active, in MiB")
+    gpus = models.PositiveIntegerField(
+        verbose_name="GPUs", default=0, help_text="devices it was placed on; its leases name them"
+    )
+    cpus = models.PositiveIntegerField(verbose_name="CPUs", default=0, help_text="CPU slots held while active")
+    memory_mib = models.PositiveIntegerField(
+        verbose_name="memory in MiB", default=0, help_text="memory reserved while active, in MiB"
+    )
 
     status = models.CharField(max_length=16, choices=RunStatus.choices, default=RunStatus.STARTING)
     exit_class = models.CharField(max_length=16, choices=ExitClass.choices, blank=True)
     exit_code = models.IntegerField(null=True, blank=True)
     exit_signal = models.PositiveIntegerField(null=True, blank=True)
     exit_reason = models.TextField(blank=True, help_text="the evidence for the exit class, in a sentence")
-    is_stale = models.BooleanField(default=False, help_text="no heartbeat for a while")
+    is_stale = models.BooleanField(verbose_name="stale", default=False, help_text="no heartbeat for a while")
 
     created_at = models.DateTimeField(default=timezone.now)
     launch_claimed_at = models.DateTimeField(null=True, blank=True)

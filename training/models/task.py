@@ -31,7 +31,7 @@ class Source(models.TextChoices):
 
     NATIVE = "native"
     COMMAND_LINE = "command_line"
-    SDK = "sdk"
+    SDK = "sdk", "SDK"
     FLOWLINE = "flowline"
     RUNICORN = "runicorn"
     JOBS = "jobs"
@@ -77,21 +77,23 @@ class Task(models.Model):
     env = models.JSONField(default=dict, blank=True)
     config = models.JSONField(default=dict, blank=True)
 
-    gpus = models.PositiveIntegerField(default=0)
-    gpu_memory_mib = models.PositiveIntegerField(null=True, blank=True, help_text="memory needed on each GPU")
-    is_exclusive = models.BooleanField(default=True, help_text="no other run on its GPUs")
-    cpus = models.PositiveIntegerField(default=1)
-    memory_mib = models.PositiveIntegerField(null=True, blank=True)
+    gpus = models.PositiveIntegerField(verbose_name="GPUs", default=0)
+    gpu_memory_mib = models.PositiveIntegerField(
+        verbose_name="GPU memory in MiB", null=True, blank=True, help_text="memory needed on each GPU"
+    )
+    is_exclusive = models.BooleanField(verbose_name="exclusive", default=True, help_text="no other run on its GPUs")
+    cpus = models.PositiveIntegerField(verbose_name="CPUs", default=1)
+    memory_mib = models.PositiveIntegerField(verbose_name="memory in MiB", null=True, blank=True)
     pool = models.CharField(max_length=64, default="default")
     queue = models.CharField(max_length=64, default="default")
     priority = models.IntegerField(default=0, help_text="higher first, -100..100")
-    is_demo = models.BooleanField(default=False, help_text="counts toward no ceiling")
+    is_demo = models.BooleanField(verbose_name="demo", default=False, help_text="counts toward no ceiling")
 
     repeat = models.PositiveIntegerField(default=1)
     max_retries = models.PositiveIntegerField(default=0, help_text="for each repeat together")
-    backoff_s = models.FloatField(default=10, help_text="doubles with each retry")
-    time_limit_s = models.FloatField(null=True, blank=True)
-    grace_s = models.FloatField(default=10, help_text="between TERM and KILL when stopped")
+    backoff_s = models.FloatField(verbose_name="back-off in s", default=10, help_text="doubles with each retry")
+    time_limit_s = models.FloatField(verbose_name="time limit in s", null=True, blank=True)
+    grace_s = models.FloatField(verbose_name="grace in s", default=10, help_text="between TERM and KILL when stopped")
 
     status = models.CharField(max_length=16, choices=TaskStatus.choices, default=TaskStatus.WAITING)
     waiting_reason = models.TextField(blank=True)
