@@ -40,8 +40,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         with RunningServer(Path(folder) / "home", env={"MLSERVER_CPU_SLOTS": "2"}) as server:
             server.start()
-            wire = Wire(server.port, KEY)
             rows += idle(server, seconds=5 if quick else 20)
+            wire = Wire(server.port, KEY)
             rows += first_instruction(wire, Path(folder) / "home", times=20 if quick else 100)
             rows += supervisor(server, wire)
             rows += drain(wire, jobs=50 if quick else 200)
