@@ -82,10 +82,10 @@ def test_it_shows_the_list_and_the_form_of(model: type, browser: Client, one_of_
     assert browser.get(url_of(model, "change", row.pk)).status_code == 200
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda it: it._meta.label)
+@pytest.mark.parametrize(
+    "model", [it for it in MODELS if admin.site._registry[it].search_fields], ids=lambda it: it._meta.label
+)
 def test_it_searches_where_search_is_offered(model: type, browser: Client, one_of_each: None) -> None:
-    if not admin.site._registry[model].search_fields:
-        pytest.skip("offers no search")
     found = browser.get(url_of(model, "changelist"), {"q": "nothing like this"})
     assert found.status_code == 200
     assert url_of(model, "change", model.objects.first().pk) not in found.content.decode()

@@ -76,7 +76,7 @@ def test_it_handles_wake_up_lines_while_the_driver_is_silent(running: RunningAge
     run = placed(status="running")
     recorded(run)
     notify(paths.agent_fifo(), run.pk)
-    until(lambda: ("finish", run.pk) in asked(), within_s=2, what="sooner than it would ask again by itself")
+    assert until(lambda: ("finish", run.pk) in asked(), within_s=2, what="sooner than it would ask again by itself")
 
 
 def test_its_node_reports_while_the_driver_is_silent_and_is_sampled_after(

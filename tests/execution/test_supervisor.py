@@ -13,6 +13,10 @@ from tests.waiting import until
 pytestmark = pytest.mark.process
 
 
+# Signals 32 and 33 are the C library's own and cannot be reset when the test run itself inherited them as ignored.
+RESERVED = 1 << 31 | 1 << 32
+
+
 def run(root: Path, command: list[str] | str, **spec: object) -> Supervised:
     supervised = Supervised(root, command, **spec).start()
     supervised.ended()
@@ -70,7 +74,7 @@ def test_it_gives_the_command_a_clean_process(tmp_path: Path) -> None:
     lines = done.log.read_text().splitlines()
     masks = dict(line.split(":\t") for line in lines[:2])
     assert int(masks["SigBlk"], 16) == 0
-    assert int(masks["SigIgn"], 16) == 0
+    assert int(masks["SigIgn"], 16) & ~RESERVED == 0
     assert lines[2] == "/dev/null"
     assert int(lines[3]) <= 5  # 0, 1, 2, ls' own directory and a pipe
     assert {line.split("=")[0] for line in lines[4:]} <= {"PATH", "PWD", "SHLVL", "_", "OLDPWD", "MLSERVER_RUN_ID"}

@@ -1,14 +1,16 @@
 """SIGKILL of every process of the server, one by one and all at once, while eight jobs run on eight GPUs."""
 
 import os
+import random
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.counting import assert_ended_once, processes_of, running_task, runs_of, submit_counter
-from tests.serving import RunningServer, is_alive
+from tests.serving import RunningServer, is_alive, title
 from tests.waiting import until
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
@@ -43,6 +45,43 @@ def test_it_outlives_the_death_of_one_process(server: RunningServer, role: str) 
     task_ids = start_jobs(server)
     server.kill9(role)
     until(server.is_healthy, within_s=20)
+    assert_all_ended_once(server, task_ids)
+
+
+def test_it_outlives_the_death_of_a_worker_that_launches(server: RunningServer) -> None:
+    """The worker is killed while it executes a task of the queue, again and again, as the jobs come in."""
+    task_ids, killed = [], 0
+    for number in range(JOBS):
+        task_ids.append(submit_counter(server, numbers=NUMBERS, exit_code=3 * (number % 2), gpus=1))
+        if number % 3 == 0:
+            killed += kill_busy_worker(server)
+    until(server.is_healthy, within_s=20)
+    assert killed > 0, "no worker was met at work"
+    assert_all_ended_once(server, task_ids)
+
+
+def kill_busy_worker(server: RunningServer) -> int:
+    """1 when a worker was seen executing something and killed, within a second."""
+    deadline = time.monotonic() + 1
+    worker = server.pid("worker")
+    while time.monotonic() < deadline:
+        if "processing" in title(worker):
+            os.kill(worker, signal.SIGKILL)
+            return 1
+    return 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_it_outlives_deaths_in_any_order(server: RunningServer, seed: int) -> None:
+    task_ids = start_jobs(server)
+    roles = ["web", "agent", "qcluster", "sentinel", "worker", "pusher", "monitor", "serve"]
+    random.Random(seed).shuffle(roles)
+    for role in roles:
+        for pid in server.pids().get(role, [])[:1]:
+            os.kill(pid, signal.SIGKILL)
+    assert server.process is not None
+    server.process.wait(timeout=10)
+    server.start()
     assert_all_ended_once(server, task_ids)
 
 

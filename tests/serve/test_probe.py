@@ -41,7 +41,7 @@ def asks_until_ended(pulse: WebPulse, thread: threading.Thread) -> bool:
 def test_it_finds_a_server_stuck_that_accepts_and_stays_silent(listener: socket.socket) -> None:
     pulse = pulse_of(listener)
     assert not pulse.is_stuck()
-    until(pulse.is_stuck)
+    assert until(pulse.is_stuck)
 
 
 def test_it_gives_a_new_server_the_whole_time_again(listener: socket.socket) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _signal import SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGXFSZ, signal
+from _signal import NSIG, SIG_DFL, signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ def become_command(spec: dict[str, Any], confinement: Confinement, out: int, err
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
-        for signum in (SIGPIPE, SIGXFSZ, SIGINT, SIGHUP, SIGTERM, SIGCHLD):
-            signal(signum, SIG_DFL)
+        reset_signals()
         switch_account(spec["user"])
         os.umask(spec["umask"])
         change_directory(spec["cwd"])
@@ -31,6 +30,15 @@ def become_command(spec: dict[str, Any], confinement: Confinement, out: int, err
         os.write(failure, said(error).encode(errors="replace")[:4000])
     finally:
         os._exit(127)
+
+
+def reset_signals() -> None:
+    """No signal ignored, whatever Python, a shell or a service manager made us inherit."""
+    for signum in range(1, NSIG):
+        try:
+            signal(signum, SIG_DFL)
+        except (OSError, ValueError):
+            pass  # KILL and STOP, and two that the C library keeps for its threads
 
 
 def switch_account(user: dict[str, Any] | None) -> None:
