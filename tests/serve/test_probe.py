@@ -46,7 +46,7 @@ def test_it_finds_a_server_stuck_that_accepts_and_stays_silent(listener: socket.
 
 def test_it_gives_a_new_server_the_whole_time_again(listener: socket.socket) -> None:
     pulse = pulse_of(listener)
-    until(pulse.is_stuck)
+    assert until(pulse.is_stuck)
     pulse.forget()
     assert not pulse.is_stuck()
 
@@ -99,4 +99,4 @@ def test_it_speaks_tls_to_whatever_certificate(listener: socket.socket, certific
 
 def test_it_finds_a_server_stuck_that_does_not_shake_hands(listener: socket.socket) -> None:
     pulse = pulse_of(listener, is_tls=True)
-    until(pulse.is_stuck)
+    assert until(pulse.is_stuck)

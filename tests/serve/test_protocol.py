@@ -98,7 +98,7 @@ def test_it_ends_a_connection_that_is_not_read_and_the_answer_learns_of_it() -> 
     async def test() -> None:
         async with connected(endless, Quick) as (_, writer):
             writer.write(REQUEST)
-            await within(ended.wait())
+            assert await within(ended.wait())
 
     run(test)
 
@@ -110,7 +110,7 @@ def test_the_request_that_is_answered_learns_that_its_client_left_though_others_
             writer.write(REQUEST * 5)
             await within(app.changed.wait())
             writer.close()
-            await within(app.has_gone.wait())
+            assert await within(app.has_gone.wait())
         assert app.started == 1
 
     run(test)
