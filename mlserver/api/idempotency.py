@@ -58,14 +58,6 @@ def idempotent(handler: HandlerT | None = None, *, secret_fields: Sequence[str] 
     return decorate if handler is None else decorate(handler)
 
 
-class IdempotentCreateMixin:
-    """For viewsets: place it before the classes whose `create` it guards."""
-
-    @idempotent
-    def create(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return super().create(request, *args, **kwargs)  # type: ignore[misc,no-any-return]
-
-
 def _claim(request: Request, key: str) -> tuple[IdempotentAnswer, bool]:
     """The row of this user, path and key, and whether this request made it."""
     IdempotentAnswer.objects.outdated().delete()

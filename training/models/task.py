@@ -129,9 +129,6 @@ class Task(models.Model):
     def has_ended(self) -> bool:
         return self.status in ENDED
 
-    def is_placeable(self) -> bool:
-        return self.status in (TaskStatus.WAITING, TaskStatus.ACTIVE) and self.pending_runs > 0
-
     def hold(self) -> bool:
         """waiting -> held."""
         return self._move(

@@ -1,10 +1,14 @@
 """Where a task fits, decided from facts alone: no query, no clock, no side effect but the ledger it is given."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 # As many clients as NVIDIA's Multi-Process Service lets share a device.
 RUNS_PER_GPU = 48
+
+
+DEMAND_FIELDS = ("gpus", "gpu_memory_mib", "is_exclusive", "cpus", "memory_mib", "pool", "is_demo")
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,18 @@ class Demand:
     cpus: int
     memory_mib: int
     pool: str
+
+    @classmethod
+    def of(cls, task: Mapping[str, Any]) -> "Demand":
+        """From the DEMAND_FIELDS of a task. A demonstration counts toward no ceiling: it takes no slot."""
+        return cls(
+            gpus=task["gpus"],
+            gpu_memory_mib=task["gpu_memory_mib"],
+            is_exclusive=task["is_exclusive"],
+            cpus=0 if task["is_demo"] else task["cpus"],
+            memory_mib=task["memory_mib"] or 0,
+            pool=task["pool"],
+        )
 
 
 @dataclass

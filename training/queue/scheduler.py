@@ -12,7 +12,7 @@ from mlserver.enqueue import enqueue
 from training.models import Lease, Run, RunProcess, Task
 from training.models.run import new_run_id
 from training.queue.ledger import read_ledger
-from training.queue.placement import Demand, NodeLedger, Placement, place, take
+from training.queue.placement import DEMAND_FIELDS, Demand, NodeLedger, Placement, place, take
 from training.queue.reasons import write_reasons
 
 # Placements of one pass: it holds the database's one writer, so the rest is for the next.
@@ -56,19 +56,8 @@ def lock_pass() -> None:
 
 def read_waiting() -> list[Waiting]:
     """Waiting tasks in the order of their turn: priority, then age."""
-    rows = Task.objects.placeable().values_list(
-        "id", "pending_runs", "waiting_reason", "is_demo",
-        "gpus", "gpu_memory_mib", "is_exclusive", "cpus", "memory_mib", "pool",
-    )  # fmt: skip
-    return [
-        Waiting(pk, pending, reason, Demand(gpus, gpu_mib, exclusive, 0 if is_demo else cpus, memory or 0, pool))
-        for pk, pending, reason, is_demo, gpus, gpu_mib, exclusive, cpus, memory, pool in rows
-    ]
-
-
-def demand_of(task: Task) -> Demand:
-    cpus = 0 if task.is_demo else task.cpus
-    return Demand(task.gpus, task.gpu_memory_mib, task.is_exclusive, cpus, task.memory_mib or 0, task.pool)
+    rows = Task.objects.placeable().values("id", "pending_runs", "waiting_reason", *DEMAND_FIELDS)
+    return [Waiting(row["id"], row["pending_runs"], row["waiting_reason"], Demand.of(row)) for row in rows]
 
 
 class Pass:
@@ -119,7 +108,7 @@ class Pass:
         None when the task was stopped, held or changed since it was read, as PostgreSQL allows during a pass.
         """
         task = Task.objects.placeable().select_for_update(no_key=True).filter(pk=waiting.id).first()
-        if task is None or demand_of(task) != waiting.demand:
+        if task is None or Demand.of(vars(task)) != waiting.demand:
             return None
         shared = {name: getattr(task, name) for name in ("owner_id", "source", "project", "name", "tags", "config")}
         run = Run.objects.create(

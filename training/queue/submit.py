@@ -27,17 +27,6 @@ def submit(spec: TaskSpec, *, owner: User, source: str = Source.NATIVE) -> Task:
     return task
 
 
-def demand_of(spec: TaskSpec) -> Demand:
-    return Demand(
-        gpus=spec.gpus,
-        gpu_memory_mib=spec.gpu_memory_mib,
-        is_exclusive=spec.is_exclusive,
-        cpus=0 if spec.is_demo else spec.cpu_slots,
-        memory_mib=spec.memory_mib or 0,
-        pool=spec.pool,
-    )
-
-
 def dry_run(spec: TaskSpec) -> dict[str, Any]:
     """Where and when `spec` would start if it were submitted now; writes nothing.
 
@@ -45,7 +34,7 @@ def dry_run(spec: TaskSpec) -> dict[str, Any]:
     """
     if spec.hold:
         return {"would_start": False, "node": None, "gpus": [], "waiting_reason": "held", "position": None}
-    answer = place(demand_of(spec), read_ledger())
+    answer = place(Demand.of(spec.task_fields()), read_ledger())
     place_in_line = Task.objects.placeable().filter(priority__gte=spec.priority).count() + 1
     if isinstance(answer, str):
         return {"would_start": False, "node": None, "gpus": [], "waiting_reason": answer, "position": place_in_line}
