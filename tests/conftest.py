@@ -24,8 +24,8 @@ def postgresql() -> Iterator[str]:
     """URL of a private PostgreSQL server, see `new_database`."""
     if not postgresql_service.is_installed():
         pytest.skip("PostgreSQL is not installed (apt install postgresql)")
-    with postgresql_service.postgresql() as url:
-        yield url
+    with postgresql_service.postgresql() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from tests.faults.counting import (
     submit,
     submit_counter,
 )  # fmt: skip
+from tests.services.postgresql import is_installed, postgresql
 from tests.serving import RunningServer
 from tests.waiting import until
 
@@ -56,6 +57,31 @@ def test_a_database_locked_for_30_s_loses_nothing(server: RunningServer) -> None
     assert_ended_once(server, before[1], numbers=200, exit_code=3)
     assert_ended_once(server, before[2], numbers=700, exit_code=0)
     assert_ended_once(server, after, numbers=3, exit_code=0)
+
+
+def test_a_database_stopped_for_30_s_loses_nothing(tmp_path: Path) -> None:
+    """The same with PostgreSQL, which is gone altogether and comes back."""
+    if not is_installed():
+        pytest.skip("PostgreSQL is not installed")
+    with postgresql() as database:
+        env = {"MLSERVER_CPU_SLOTS": "8", "DATABASE_URL": database.url}
+        with RunningServer(tmp_path / "home", env=env) as server:
+            server.start()
+            counts = ((60, 0), (200, 3), (700, 0))
+            task_ids = [submit_counter(server, numbers=numbers, exit_code=code) for numbers, code in counts]
+            for task_id in task_ids:
+                running_task(server, task_id)
+            database.stop()
+            stopped_at = time.monotonic()
+            answer = server.api.post("/api/v1/tasks", json={"command": ["true"]})
+            assert answer.status_code == 503, answer.text
+            assert int(answer.headers["Retry-After"]) > 0
+            until(lambda: time.monotonic() - stopped_at > AWAY_S, within_s=AWAY_S + 5, what="it was away long enough")
+            database.start()
+            for task_id, (numbers, code) in zip(task_ids, counts, strict=True):
+                assert_ended_once(server, task_id, numbers=numbers, exit_code=code)
+            after = submit_counter(server, numbers=3, exit_code=0)
+            assert_ended_once(server, after, numbers=3, exit_code=0)
 
 
 @pytest.fixture

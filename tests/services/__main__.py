@@ -16,9 +16,9 @@ def main(command: list[str]) -> int:
     if missing:
         print(f"skipped on PostgreSQL and Redis: {' and '.join(missing)} not installed (apt install postgresql redis)")
         return 0
-    with postgresql() as database_url, redis_server() as redis:
+    with postgresql() as database, redis_server() as redis:
         print(f"again on PostgreSQL and Redis: {' '.join(command)}", flush=True)
-        environment = os.environ | {"DATABASE_URL": database_url, "Q_REDIS_URL": redis.url}
+        environment = os.environ | {"DATABASE_URL": database.url, "Q_REDIS_URL": redis.url}
         return subprocess.run(command, env=environment, check=False).returncode
 
 

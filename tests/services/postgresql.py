@@ -38,28 +38,49 @@ def account() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
+class PostgresqlServer:
+    """A server of its own directory, which may be stopped and started again."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="mlserver-postgresql-"))
+        self.user = account()
+        if self.user is not None:
+            shutil.chown(self.directory, self.user)
+        self.port = free_port()
+        self.url = f"postgresql://mlserver@127.0.0.1:{self.port}/postgres"
+        initdb = [str(program("initdb")), "-D", str(self.directory / "data"), "-U", "mlserver", "-A", "trust"]
+        command = [*initdb, "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(command, cwd=self.directory, user=self.user, check=True, capture_output=True)
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        where = ["-D", str(self.directory / "data"), "-p", str(self.port), "-k", str(self.directory)]
+        settings = [word for option in (*OPTIONS, "listen_addresses=127.0.0.1") for word in ("-c", option)]
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [str(program("postgres")), *where, *settings],
+                cwd=self.directory,
+                user=self.user,
+                stdout=log,
+                stderr=log,
+            )
+        until(lambda: answers(self.url), within_s=30, what=f"PostgreSQL; {self.directory / 'log'}")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGINT)  # "fast": ends open connections
+        self.process.wait(timeout=30)
+
+
 @contextlib.contextmanager
-def postgresql() -> Iterator[str]:
-    """URL of an empty database of a new server; it ends with the context."""
-    directory = Path(tempfile.mkdtemp(prefix="mlserver-postgresql-"))
-    user = account()
-    if user is not None:
-        shutil.chown(directory, user)
-    port = free_port()
-    initdb = [str(program("initdb")), "-D", str(directory / "data"), "-U", "mlserver", "-A", "trust", "-E", "UTF8"]
-    subprocess.run([*initdb, "--locale=C", "--no-sync"], cwd=directory, user=user, check=True, capture_output=True)
-    command = [str(program("postgres")), "-D", str(directory / "data"), "-p", str(port), "-k", str(directory)]
-    settings = [word for option in (*OPTIONS, "listen_addresses=127.0.0.1") for word in ("-c", option)]
-    with open(directory / "log", "wb") as log:
-        server = subprocess.Popen([*command, *settings], cwd=directory, user=user, stdout=log, stderr=log)
-    url = f"postgresql://mlserver@127.0.0.1:{port}/postgres"
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A new server with an empty database; it ends with the context."""
+    server = PostgresqlServer()
+    server.start()
     try:
-        until(lambda: answers(url), within_s=30, what=f"PostgreSQL; {(directory / 'log')}")
-        yield url
+        yield server
     finally:
-        server.send_signal(signal.SIGINT)  # "fast": ends open connections
-        server.wait(timeout=30)
-        shutil.rmtree(directory, ignore_errors=True)
+        server.stop()
+        shutil.rmtree(server.directory, ignore_errors=True)
 
 
 def answers(url: str) -> bool:
