@@ -27,6 +27,13 @@ class Node(models.Model):
     is_enabled = models.BooleanField(verbose_name="enabled", default=True)
     agent_seen_at = models.DateTimeField(null=True, blank=True)
 
+    host_sampled_at = models.DateTimeField(null=True, blank=True)
+    cpu_usage_percent = models.FloatField(verbose_name="CPU usage in %", null=True, blank=True)
+    used_memory_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    total_memory_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    disk_free_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="where the models are")
+    disk_total_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+
     def __str__(self) -> str:
         return self.name
 

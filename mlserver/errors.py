@@ -65,6 +65,13 @@ class Invalid(ServerError):
         return cls(said, errors=errors)
 
 
+class BadRequest(ServerError):
+    """The request cannot be understood or served as it is, though no single value has a wrong shape."""
+
+    status = 400
+    code = "bad_request"
+
+
 class Forbidden(ServerError):
     """The caller is known and may not do this."""
 
@@ -96,3 +103,10 @@ class TooLarge(ServerError):
 
     status = 413
     code = "too_large"
+
+
+class OutOfSpace(ServerError):
+    """A disk is full; nothing of what was being written is left."""
+
+    status = 500
+    code = "out_of_space"

@@ -36,6 +36,7 @@ JOB_USER = env_account("MLSERVER_JOB_USER")
 prepare_home(MLSERVER_HOME, has_job_user=bool(JOB_USER))
 MODELS_DIR = env_directory("MODELS_DIR", MLSERVER_HOME / "models")
 DATASETS_DIR = env_directory("DATASETS_DIR", MLSERVER_HOME / "datasets")
+MAX_UPLOAD_BYTES = env_int("MAX_UPLOAD_MB", 16384, at_least=1) * 1024**2
 SECRET_KEY = load_secret_key(MLSERVER_HOME)
 
 # -- the server
@@ -65,6 +66,7 @@ FAILED_KEYS_PER_MINUTE = 10
 
 # -- the engine
 MAX_CONCURRENT_SESSIONS = env_int("MAX_CONCURRENT_SESSIONS", 1, at_least=1)
+SESSION_RANKS = env_int("MLSERVER_SESSION_RANKS", 1, at_least=1, at_most=64)
 CPU_SLOTS = env_int("MLSERVER_CPU_SLOTS", os.cpu_count() or 1, at_least=1)
 LOG_LIMIT_BYTES = env_int("MLSERVER_LOG_LIMIT_MIB", 2048, at_least=1) * 1024**2
 JOB_ENV_ALLOW = env_variables(
@@ -139,6 +141,7 @@ INSTALLED_APPS = [
     "mlserver",
     "mlserver.accounts",
     "gpus",
+    "registry",
     "training",
 ]
 MIDDLEWARE = [
@@ -225,6 +228,7 @@ SPECTACULAR_SETTINGS = {
         "ExitClass": "training.models.ExitClass",
         "EventType": "training.models.EventType",
         "Source": "training.models.Source",
+        "DatasetFormat": "registry.models.DatasetFormat",
     },
 }
 

@@ -38,6 +38,11 @@ def log_name(rank: int) -> str:
     return "logs.txt" if rank == 0 else f"logs.{rank}.txt"
 
 
+def session_dir(session_id: str) -> Path:
+    """Checkpoints of a training session, over all its runs; owned by the job, so nothing in it is trusted."""
+    return settings.MLSERVER_HOME / "sessions" / segment(session_id)
+
+
 def control_root() -> Path:
     return settings.MLSERVER_HOME / "control"
 

@@ -4,10 +4,13 @@ from training.models.event import Event, EventType
 from training.models.lease import Lease
 from training.models.process import RunProcess
 from training.models.run import ExitClass, Run, RunStatus
+from training.models.run_artifact import RunArtifact, Usage
 from training.models.series import Series
+from training.models.session import SessionEpoch, TrainingSession
+from training.models.spool import Spool
 from training.models.task import Source, Task, TaskStatus
 
 __all__ = [
-    "Event", "EventType", "ExitClass", "Lease", "Run", "RunProcess", "RunStatus", "Series", "Source", "Task",
-    "TaskStatus",
+    "Event", "EventType", "ExitClass", "Lease", "Run", "RunArtifact", "RunProcess", "RunStatus", "Series",
+    "SessionEpoch", "Source", "Spool", "Task", "TaskStatus", "TrainingSession", "Usage",
 ]  # fmt: skip

@@ -84,10 +84,14 @@ class Task(models.Model):
     is_exclusive = models.BooleanField(verbose_name="exclusive", default=True, help_text="no other run on its GPUs")
     cpus = models.PositiveIntegerField(verbose_name="CPUs", default=1)
     memory_mib = models.PositiveIntegerField(verbose_name="memory in MiB", null=True, blank=True)
+    ranks = models.PositiveIntegerField(default=1, help_text="processes of each run")
     pool = models.CharField(max_length=64, default="default")
     queue = models.CharField(max_length=64, default="default")
     priority = models.IntegerField(default=0, help_text="higher first, -100..100")
     is_demo = models.BooleanField(verbose_name="demo", default=False, help_text="counts toward no ceiling")
+    is_session = models.BooleanField(
+        verbose_name="session", default=False, help_text="run by the built-in trainer, under its ceiling"
+    )
 
     repeat = models.PositiveIntegerField(default=1)
     max_retries = models.PositiveIntegerField(default=0, help_text="for each repeat together")

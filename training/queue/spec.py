@@ -12,6 +12,7 @@ from mlserver.errors import shown as shown  # of those who check values by rules
 
 MAX_TEXT = 128 * 1024
 MAX_DEPTH = 50
+MAX_RANKS = 64
 Command = str | list[str]
 
 
@@ -153,6 +154,7 @@ RULES: dict[str, Callable[[object], Any]] = {
     "exclusive": optional(boolean),
     "cpus": optional(whole(0, 4096)),
     "memory_mib": optional(whole(1, 100_000_000)),
+    "ranks": whole(1, MAX_RANKS),
     "priority": whole(-100, 100),
     "repeat": whole(1, 10_000),
     "max_retries": whole(0, 100),
@@ -204,6 +206,7 @@ class TaskSpec:
     exclusive: bool | None = None
     cpus: int | None = None
     memory_mib: int | None = None
+    ranks: int = 1
     priority: int = 0
     repeat: int = 1
     max_retries: int = 0
@@ -215,6 +218,7 @@ class TaskSpec:
     tags: list[str] = field(default_factory=list)
     hold: bool = False
     is_demo: bool = False
+    is_session: bool = False
 
     @classmethod
     def clean(cls, data: Mapping[str, object]) -> "TaskSpec":

@@ -1,5 +1,6 @@
 """Submit a task: commit it, then one scheduling pass in the same request, so every door answers from the result."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -12,14 +13,21 @@ from training.queue.scheduler import schedule_and_launch
 from training.queue.spec import TaskSpec
 
 
-def submit(spec: TaskSpec, *, owner: User, source: str = Source.NATIVE) -> Task:
-    """The committed task after one pass: `active` when it was placed, else `waiting` with its reason, or `held`."""
+def submit(
+    spec: TaskSpec, *, owner: User, source: str = Source.NATIVE, also: Callable[[Task], object] | None = None
+) -> Task:
+    """The committed task after one pass: `active` when it was placed, else `waiting` with its reason, or `held`.
+
+    `also` writes what belongs to the task, in the same transaction and before anybody sees it.
+    """
     with transaction.atomic():
         status = TaskStatus.HELD if spec.hold else TaskStatus.WAITING
         reason = "held" if spec.hold else ""
         task = Task.objects.create(
             owner=owner, source=source, status=status, waiting_reason=reason, **spec.task_fields()
         )
+        if also is not None:
+            also(task)
         Event.objects.say("Submitted", f"submitted by {owner.get_username()} through {source}", task_id=task.pk)
     if not spec.hold:
         schedule_and_launch()

@@ -1,0 +1,68 @@
+"""TrainingSession: a task of the built-in trainer, and the epochs it has finished."""
+
+import secrets
+
+from django.db import models
+from django.utils import timezone
+
+from registry.models import ArtifactVersion
+from training.models.task import Task
+
+
+def new_session_id() -> str:
+    """`sess_` and 48 random bits in hexadecimal."""
+    return f"sess_{secrets.token_hex(6)}"
+
+
+class SessionQuerySet(models.QuerySet["TrainingSession"]):
+    def visible(self) -> "SessionQuerySet":
+        return self.filter(task__deleted_at=None)
+
+
+class TrainingSession(models.Model):
+    """The seven fields of a submission; status, times and owner are those of the task."""
+
+    id = models.CharField(verbose_name="ID", primary_key=True, max_length=17, default=new_session_id, editable=False)
+    task = models.OneToOneField(Task, on_delete=models.CASCADE, related_name="session")
+    dataset_version = models.ForeignKey(ArtifactVersion, on_delete=models.PROTECT, related_name="sessions")
+    model_architecture = models.CharField(max_length=100)
+    dataset_name = models.CharField(max_length=100)
+    learning_rate = models.FloatField()
+    batch_size = models.PositiveIntegerField()
+    epochs = models.PositiveIntegerField()
+    optimizer = models.CharField(max_length=16)
+    loss_function = models.CharField(max_length=16)
+    current_epoch = models.PositiveIntegerField(null=True, blank=True, help_text="the last one that was finished")
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-task_id"]
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def model_name(self) -> str:
+        """The name its weights are registered under."""
+        return f"{self.model_architecture}_{self.dataset_name}"
+
+
+class SessionEpoch(models.Model):
+    """One finished epoch; the later run of a session wins. Numbers that are not finite are null."""
+
+    session = models.ForeignKey(TrainingSession, on_delete=models.CASCADE, related_name="epoch_rows")
+    run = models.ForeignKey("training.Run", on_delete=models.CASCADE, related_name="+")
+    epoch = models.PositiveIntegerField(help_text="from 1")
+    loss = models.FloatField(null=True, blank=True)
+    accuracy = models.FloatField(null=True, blank=True, help_text="0 to 1")
+    val_loss = models.FloatField(verbose_name="validation loss", null=True, blank=True)
+    val_accuracy = models.FloatField(verbose_name="validation accuracy", null=True, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["epoch"]
+        constraints = [models.UniqueConstraint(fields=["session", "epoch"], name="one_row_per_epoch")]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} epoch {self.epoch}"
