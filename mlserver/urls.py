@@ -27,6 +27,7 @@ urlpatterns = [
     path("admin/login/", open_route(limits_logins(admin.site.login))),
     path("admin/", admin.site.urls),
     path("", include("mlserver.api.native")),
+    path("", include("mlserver.api.sessions")),
 ]
 
 handler400 = "mlserver.api.failures.handler400"

@@ -26,7 +26,8 @@ View = Callable[..., HttpResponseBase]
 
 
 class Owned(Protocol):
-    owner_id: int
+    @property
+    def owner_id(self) -> int: ...
 
 
 class HasScope(BasePermission):
@@ -79,7 +80,8 @@ def objection_to(request: Request | HttpRequest, needed: str) -> str | None:
 def require_owner(request: Request | HttpRequest, obj: Owned) -> None:
     """Raises Forbidden unless `obj` belongs to the caller, or the caller is an administrator."""
     if obj.owner_id != request.user.pk and not is_admin(request):
-        raise Forbidden(f"{type(obj).__name__.lower()} {getattr(obj, 'pk', '')} belongs to somebody else")
+        noun = getattr(getattr(obj, "_meta", None), "verbose_name", "this")
+        raise Forbidden(f"{noun} {getattr(obj, 'pk', '')} belongs to somebody else")
 
 
 def open_route(view: View) -> View:

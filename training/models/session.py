@@ -43,6 +43,10 @@ class TrainingSession(models.Model):
         return self.id
 
     @property
+    def owner_id(self) -> int:
+        return self.task.owner_id
+
+    @property
     def model_name(self) -> str:
         """The name its weights are registered under."""
         return f"{self.model_architecture}_{self.dataset_name}"

@@ -1,0 +1,23 @@
+"""URL map of the Training API, in the order of its document but for `sessions` and `queue`: fixed words go first."""
+
+from django.urls import path
+
+from gpus.api.sessions import SystemInfo
+from training.api.sessions import SessionSet
+
+urlpatterns = [
+    # T3
+    path("api/v1/training/start", SessionSet.as_view({"post": "start"})),
+    # T9-T11
+    path("api/v1/training/sessions", SessionSet.as_view({"get": "list"})),
+    path("api/v1/training/queue", SessionSet.as_view({"get": "queue"})),
+    path("api/v1/training/queue/<str:session_id>", SessionSet.as_view({"delete": "cancel"})),
+    # T4-T8
+    path("api/v1/training/<str:session_id>/stop", SessionSet.as_view({"post": "stop"})),
+    path("api/v1/training/<str:session_id>/status", SessionSet.as_view({"get": "status"})),
+    path("api/v1/training/<str:session_id>/metrics", SessionSet.as_view({"get": "metrics"})),
+    path("api/v1/training/<str:session_id>/history", SessionSet.as_view({"get": "history"})),
+    path("api/v1/training/<str:session_id>/logs", SessionSet.as_view({"get": "logs"})),
+    # T12
+    path("api/v1/system/info", SystemInfo.as_view()),
+]

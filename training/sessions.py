@@ -1,0 +1,240 @@
+"""Training by name: checks a submission, makes its task and session in one, and stops or cancels them."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from gpus.models import Gpu
+from mlserver.errors import BadRequest, Conflict, shown
+from registry.models import Artifact, ArtifactType, ArtifactVersion, DatasetFacts
+from training import paths
+from training.models import Source, Task, TaskStatus, TrainingSession
+from training.models.session import new_session_id
+from training.queue.control import stop_task
+from training.queue.spec import Refused, TaskSpec, checked, text, whole
+from training.queue.submit import submit
+from training.trainer.catalog import ARCHITECTURES, LOSS_FUNCTIONS, OPTIMIZERS, objection
+
+PROJECT = "training"
+GRACE_S = 30
+MOST_NAMED = 20
+QUEUED, RUNNING, COMPLETED, FAILED, STOPPED = "queued", "running", "completed", "failed", "stopped"
+STATES = {
+    TaskStatus.HELD: QUEUED,
+    TaskStatus.WAITING: QUEUED,
+    TaskStatus.ACTIVE: RUNNING,
+    TaskStatus.COMPLETED: COMPLETED,
+    TaskStatus.FAILED: FAILED,
+    TaskStatus.STOPPED: STOPPED,
+}
+QUEUED_STATUSES = tuple(status for status, state in STATES.items() if state == QUEUED)
+
+
+def state_of(status: str, *, is_stop_recorded: bool) -> str:
+    """The state of a session whose task has this status; a stop counts as soon as it is recorded."""
+    state = STATES[TaskStatus(status)]
+    return STOPPED if state == RUNNING and is_stop_recorded else state
+
+
+def a_name(value: object) -> str:
+    if value == "":
+        raise refused(value, "text of 1 to 100 characters")
+    return text(100)(value)
+
+
+def number(low: float, high: float) -> Callable[[object], float]:
+    """Bounds included. NaN is in no range."""
+
+    def check(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise refused(value, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    return check
+
+
+def one_of(*words: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise refused(value, f"one of {', '.join(words)}")
+        return value
+
+    return check
+
+
+def refused(value: object, rule: str) -> Refused:
+    return Refused(f"{shown(value)} is not {rule}")
+
+
+RULES: dict[str, Callable[[object], Any]] = {
+    "model_architecture": a_name,
+    "dataset_name": a_name,
+    "learning_rate": number(0.0001, 1),
+    "batch_size": whole(1, 256),
+    "epochs": whole(1, 1000),
+    "optimizer": one_of(*OPTIMIZERS),
+    "loss_function": one_of(*LOSS_FUNCTIONS),
+}
+REQUIRED = {
+    "model_architecture": f"is required: one of {', '.join(ARCHITECTURES)}",
+    "dataset_name": "is required: the name of a registered dataset",
+    "learning_rate": "is required: a number from 0.0001 to 1",
+    "batch_size": "is required: a whole number from 1 to 256",
+    "epochs": "is required: a whole number from 1 to 1000",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The seven fields of a session, in the order of the API's document."""
+
+    model_architecture: str
+    dataset_name: str
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    optimizer: str = "adam"
+    loss_function: str = "cross_entropy"
+
+    @classmethod
+    def clean(cls, data: Mapping[str, object]) -> "Config":
+        """Unknown fields are ignored; raises Invalid with every refused field."""
+        return cls(**checked(data, RULES, required=REQUIRED))
+
+
+FIELDS = tuple(Config.__dataclass_fields__)
+
+
+def start(data: Mapping[str, object], *, owner: User, source: str = Source.TRAINING) -> TrainingSession:
+    """The committed session after one scheduling pass: its task is active, or waits in the queue.
+
+    Raises Invalid for values outside their rules, and BadRequest for names that nobody knows and for data that
+    this architecture or loss cannot be trained on.
+    """
+    config = Config.clean(data)
+    if config.model_architecture not in ARCHITECTURES:
+        there_are = ", ".join(ARCHITECTURES)
+        raise BadRequest(f"there is no architecture {shown(config.model_architecture)}; there are {there_are}")
+    version = _dataset(config.dataset_name)
+    _check_fit(config, version)
+    session = TrainingSession(id=new_session_id(), dataset_version=version, **asdict(config))
+
+    def write_session(task: Task) -> None:
+        session.task = task
+        session.save(force_insert=True)
+
+    session.task = submit(_spec(session, config), owner=owner, source=source, also=write_session)
+    return session
+
+
+def stop(session: TrainingSession, why: str) -> TrainingSession:
+    """Ask a running session to end after its batch, or cancel a queued one; the stop is recorded when this returns.
+
+    Raises Conflict when it has ended or was stopped before; of two at once one is a Conflict.
+    """
+    try:
+        session.task = stop_task(session.task, why)
+    except Conflict as conflict:
+        raise _in_another_state(session, "only a queued or running one can be stopped") from conflict
+    return session
+
+
+def cancel(session: TrainingSession, why: str) -> TrainingSession:
+    """Take a session out of the queue. Raises Conflict unless it is queued; a pass at the same time waits."""
+    with transaction.atomic():
+        task = Task.objects.locked(session.task_id)
+        if task is None or task.status not in QUEUED_STATUSES:
+            raise _in_another_state(session, "only a queued one can be taken out of the queue")
+        return stop(session, why)
+
+
+def said_state(session: TrainingSession) -> str:
+    """`running`, read from the task that `session` holds."""
+    return state_of(session.task.status, is_stop_recorded=session.task.stop_requested_at is not None)
+
+
+def _in_another_state(session: TrainingSession, rule: str) -> Conflict:
+    session.task.refresh_from_db()
+    return Conflict(f"training session {session.pk} is {said_state(session)}: {rule}")
+
+
+def _dataset(name: str) -> ArtifactVersion:
+    version = ArtifactVersion.objects.newest_of(ArtifactType.DATASET, name)
+    if version is None:
+        raise BadRequest(f"there is no dataset {shown(name)}; {_known_datasets()}")
+    return version
+
+
+def _known_datasets() -> str:
+    live = Artifact.objects.filter(type=ArtifactType.DATASET).live().order_by("name").values_list("name", flat=True)
+    names = list(live[: MOST_NAMED + 1])
+    if not names:
+        return "none is registered yet"
+    return f"there are {', '.join(names[:MOST_NAMED])}" + (" and more" if len(names) > MOST_NAMED else "")
+
+
+def _check_fit(config: Config, version: ArtifactVersion) -> None:
+    facts = DatasetFacts.objects.filter(version=version).first()
+    if facts is None:
+        reason = "nothing is known of what it holds"
+    elif facts.untrainable_reason:
+        reason = facts.untrainable_reason
+    else:
+        reason = objection(
+            config.model_architecture,
+            config.loss_function,
+            input_shape=facts.input_shape,
+            target=facts.target,
+            class_count=facts.class_count,
+        )
+    if reason:
+        raise BadRequest(f"dataset {config.dataset_name} cannot be trained on so: {reason}")
+
+
+def _spec(session: TrainingSession, config: Config) -> TaskSpec:
+    return TaskSpec(
+        command=_command(session),
+        name=session.model_name,
+        project=PROJECT,
+        env={"PYTHONPATH": str(settings.BASE_DIR), "OMP_NUM_THREADS": str(threads_of_a_rank())},
+        config=asdict(config),
+        gpus=settings.SESSION_RANKS if _has_gpus() else 0,
+        ranks=settings.SESSION_RANKS,
+        grace_s=GRACE_S,
+        is_session=True,
+    )
+
+
+def _command(session: TrainingSession) -> list[str]:
+    from registry.publish import readable_path
+
+    options = {
+        "architecture": session.model_architecture,
+        "dataset": session.dataset_name,
+        "data": readable_path(session.dataset_version),
+        "session-dir": paths.session_dir(session.pk),
+        "learning-rate": session.learning_rate,
+        "batch-size": session.batch_size,
+        "epochs": session.epochs,
+        "optimizer": session.optimizer,
+        "loss-function": session.loss_function,
+    }
+    words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
+    return [sys.executable, "-m", "training.trainer", *words]
+
+
+def threads_of_a_rank() -> int:
+    """So many that all sessions at once keep every core busy and none waits for one."""
+    return max(1, (os.cpu_count() or 1) // (settings.MAX_CONCURRENT_SESSIONS * settings.SESSION_RANKS))
+
+
+def _has_gpus() -> bool:
+    """Is there a device that tasks of the default pool may ever get? Switched off ones do not count."""
+    usable = Gpu.objects.filter(is_enabled=True, is_present=True, node__is_enabled=True, node__pool=TaskSpec.pool)
+    return usable.exists()
