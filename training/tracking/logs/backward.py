@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from training.tracking.logs.files import OpenFile
+from training.tracking.job_files import OpenFile
 from training.tracking.logs.index import LogIndex, Record
 from training.tracking.logs.lines import LINE_BYTES, Line, Stretch, line_at
 from training.tracking.logs.selection import Selection, Stream

@@ -1,20 +1,12 @@
-"""Opening the two files of a log. The run directory belongs to the job, so nothing in it is trusted."""
+"""Opening the two files of a log."""
 
 import contextlib
-import errno
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from training import paths
-
-# What a job can leave where a log should be: nothing, a link, a directory, a socket, a file of another user.
-NOT_A_LOG = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM}
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# O_NONBLOCK: a FIFO without writer would block the open for ever.
-FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+from training.tracking.job_files import OpenFile, opened_below
 
 
 class LoggedRun(Protocol):
@@ -26,26 +18,10 @@ class LoggedRun(Protocol):
     def directory(self) -> Path: ...
 
 
-class OpenFile:
-    """A regular file and its size at the time of opening, in bytes; reads never move a shared position."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
-
-    def read(self, start: int, end: int) -> bytes:
-        """Bytes [start, end); fewer when the file was truncated meanwhile."""
-        pieces: list[bytes] = []
-        while start < end and (piece := os.pread(self._descriptor, end - start, start)):
-            pieces.append(piece)
-            start += len(piece)
-        return b"".join(pieces)
-
-
 @contextlib.contextmanager
 def opened_log(run: LoggedRun, rank: int) -> Iterator[OpenFile | None]:
     """The text of one rank; None when there is no regular file of that name inside the runs' root."""
-    with _opened(paths.runs_root(), run.directory / paths.log_name(rank)) as file:
+    with opened_below(paths.runs_root(), run.directory / paths.log_name(rank)) as file:
         yield file
 
 
@@ -53,51 +29,10 @@ def opened_log(run: LoggedRun, rank: int) -> Iterator[OpenFile | None]:
 def opened_index(run: LoggedRun, rank: int) -> Iterator[OpenFile | None]:
     """The supervisor's index of one rank; None when there is none (a run of the SDK outside the queue)."""
     path = paths.control_dir(run.pk, rank) / "logs.idx"
-    with _opened(paths.control_root(), path) as file:
+    with opened_below(paths.control_root(), path) as file:
         yield file
 
 
 def has_exit_record(run: LoggedRun, rank: int) -> bool:
     """The supervisor has written its last word: neither log nor index grow any more."""
     return (paths.control_dir(run.pk, rank) / "exit.json").exists()
-
-
-@contextlib.contextmanager
-def _opened(root: Path, path: Path) -> Iterator[OpenFile | None]:
-    descriptor = _open_below(root, path)
-    if descriptor is None:
-        yield None
-        return
-    try:
-        yield OpenFile(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _open_below(root: Path, path: Path) -> int | None:
-    """Step by step from `root`, following no link on the way: a job may swap its directory for one."""
-    *folders, name = path.relative_to(root).parts
-    try:
-        here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for folder in folders:
-            parent, here = here, _open_in(here, folder, FOLDER)
-            os.close(parent)
-        descriptor = _open_in(here, name, FILE)
-        os.close(here)
-    except OSError as error:
-        if error.errno in NOT_A_LOG:
-            return None
-        raise
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def _open_in(folder: int, name: str, flags: int) -> int:
-    """Open `name` in the open `folder`; closes `folder` when that fails."""
-    try:
-        return os.open(name, flags, dir_fd=folder)
-    except OSError:
-        os.close(folder)
-        raise

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from training.tracking.logs.files import OpenFile
+from training.tracking.job_files import OpenFile
 from training.tracking.logs.selection import Stream
 
 RECORD = struct.Struct("<QdIBxxx")

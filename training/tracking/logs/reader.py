@@ -3,8 +3,9 @@
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 
+from training.tracking.job_files import OpenFile
 from training.tracking.logs.backward import INDEX_LIMIT, Backward, newest_lines, read_records
-from training.tracking.logs.files import LoggedRun, OpenFile, opened_index, opened_log
+from training.tracking.logs.files import LoggedRun, opened_index, opened_log
 from training.tracking.logs.index import LogIndex, Record
 from training.tracking.logs.lines import LINE_BYTES, Line, Stretch, line_at, spans, whole_characters
 from training.tracking.logs.selection import Selection, Stream
