@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from gpus.models import Gpu, Node
 from mlserver.accounts.models import ApiKey
-from training.models import Event, Lease, Run, RunProcess, RunStatus, Series, Task
+from registry.models import Artifact, ArtifactFile, ArtifactVersion, Blob, DatasetFacts
+from training.models import Event, Lease, Run, RunProcess, RunStatus, Series, SessionEpoch, Task, TrainingSession
 
 _numbers = count(1)
 
@@ -116,3 +117,51 @@ def make_event(task: Task | None = None, **fields: Any) -> Event:
 def make_series(run: Run, name: str = "loss", **fields: Any) -> Series:
     fields = {"count": 3, "first": 2.0, "last": 0.5, "min": 0.5, "max": 2.0, "latest_step": 2, **fields}
     return Series.objects.create(run=run, name=name, **fields)
+
+
+def make_version(name: str = "", *, type: str = "model", size_bytes: int = 10, **fields: Any) -> ArtifactVersion:
+    """The next readable version of an artifact, with one file; its bytes are not on disk."""
+    name = name or f"{type}{next(_numbers)}"
+    artifact, _ = Artifact.objects.get_or_create(type=type, name=name, defaults={"owner": fields.get("owner")})
+    number, artifact.next_number = artifact.next_number, artifact.next_number + 1
+    artifact.save()
+    fields = {"size_bytes": size_bytes, "num_files": 1, **fields}
+    version = ArtifactVersion.objects.create(artifact=artifact, number=number, **fields)
+    blob = Blob.objects.create(digest=f"{next(_numbers):064x}", size_bytes=size_bytes)
+    ArtifactFile.objects.create(version=version, path=name, blob=blob, link_name=f"{name}_{number}")
+    return version
+
+
+def make_dataset(name: str = "", **facts: Any) -> ArtifactVersion:
+    """A dataset of 8x8 grey images in ten classes, unless `facts` say otherwise."""
+    version = make_version(name, type="dataset")
+    facts = {
+        "format": "numpy", "sample_count": 100, "dimensions": "100x8x8", "input_shape": [8, 8, 1],
+        "target": "classes", "class_count": 10, **facts,
+    }  # fmt: skip
+    DatasetFacts.objects.create(version=version, **facts)
+    return version
+
+
+def make_session(owner: User | None = None, *, task: Task | None = None, **fields: Any) -> TrainingSession:
+    """A session that waits; with `task` it is that one's."""
+    version = fields.pop("dataset_version", None) or make_dataset()
+    config = {
+        "model_architecture": "mlp", "dataset_name": version.artifact.name, "learning_rate": 0.001, "batch_size": 32,
+        "epochs": 3, "optimizer": "adam", "loss_function": "cross_entropy",
+    }  # fmt: skip
+    config |= {name: fields.pop(name) for name in list(fields) if name in config}
+    name = f"{config['model_architecture']}_{config['dataset_name']}"
+    task = task or make_task(
+        owner, name=name, project="training", source="training", config=config, is_session=True, grace_s=30
+    )
+    return TrainingSession.objects.create(task=task, dataset_version=version, **config, **fields)
+
+
+def make_epoch(session: TrainingSession, epoch: int, run: Run | None = None, **fields: Any) -> SessionEpoch:
+    """One finished epoch of the session, by its newest run or a new one."""
+    run = run or session.task.runs.first() or make_run(session.task)
+    fields = {"loss": 1 / epoch, "accuracy": 0.5, "val_loss": 1.5 / epoch, "val_accuracy": 0.4, **fields}
+    row = SessionEpoch.objects.create(session=session, run=run, epoch=epoch, **fields)
+    TrainingSession.objects.filter(pk=session.pk).update(current_epoch=epoch)
+    return row

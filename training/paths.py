@@ -8,6 +8,8 @@ from django.conf import settings
 
 RESERVED = {"runs", "artifacts", ".runicorn", ".", ".."}
 SEGMENT_BYTES = 240
+# In a run directory: the records of its job, and what a training session leaves.
+EVENTS_NAME, MODEL_NAME, FAILURE_NAME = "events.jsonl", "model.pth", "failure.json"
 
 
 def segment(name: str) -> str:
@@ -38,9 +40,13 @@ def log_name(rank: int) -> str:
     return "logs.txt" if rank == 0 else f"logs.{rank}.txt"
 
 
+def sessions_root() -> Path:
+    return settings.MLSERVER_HOME / "sessions"
+
+
 def session_dir(session_id: str) -> Path:
     """Checkpoints of a training session, over all its runs; owned by the job, so nothing in it is trusted."""
-    return settings.MLSERVER_HOME / "sessions" / segment(session_id)
+    return sessions_root() / segment(session_id)
 
 
 def control_root() -> Path:

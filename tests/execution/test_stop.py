@@ -74,7 +74,7 @@ def test_a_launch_that_comes_after_the_order_does_not_start_the_command() -> Non
     claimed(run, seconds_ago=1)
     deliver_stop(run)
     assert run.task is not None
-    start_supervisor(run, run.task, run.processes.get())
+    start_supervisor(run, run.task, run.processes.get(), {})
     run = finished(run)
     assert statuses(run) == ("stopped", "stopped", "stopped")
     assert "started" not in log_of(run).replace("before it started", "")

@@ -91,7 +91,7 @@ def test_it_names_field_value_and_rule_of_what_it_refuses(name: str, value: obje
 
 
 def test_every_rule_belongs_to_a_field_and_every_field_to_a_rule() -> None:
-    assert set(RULES) | {"is_demo"} == {field.name for field in fields(TaskSpec)}
+    assert set(RULES) | {"is_demo", "is_session"} == {field.name for field in fields(TaskSpec)}
 
 
 def test_it_refuses_all_wrong_fields_at_once_in_the_order_of_the_documentation() -> None:

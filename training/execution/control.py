@@ -83,3 +83,12 @@ class Control:
             file.seek(max(os.fstat(file.fileno()).st_size - 2000, 0))
             return file.read().decode(errors="replace").strip().rpartition("\n")[2]
         return ""
+
+
+def ranks_of(run_id: str) -> list[int]:
+    """The ranks that have a control directory: 0, and those whose directories lie in its."""
+    try:
+        names = [entry.name for entry in paths.control_dir(run_id).iterdir()]
+    except OSError:
+        return [0]
+    return [0, *sorted(int(name[4:]) for name in names if name.startswith("rank") and name[4:].isdigit())]

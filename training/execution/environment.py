@@ -1,6 +1,7 @@
 """The environment of a job: an allow-listed part of the server's, then the task's, then what the server promises."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from django.conf import settings
@@ -9,8 +10,10 @@ from training.execution.account import JobAccount
 from training.models import Run, Task
 
 
-def job_environment(run: Run, task: Task, directory: Path, account: JobAccount | None = None) -> dict[str, str]:
-    """None of the server's own settings or secrets is passed on."""
+def job_environment(
+    run: Run, task: Task, directory: Path, account: JobAccount | None = None, *, rank: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """None of the server's own settings or secrets is passed on. `rank`: what `rank_environment` says of a process."""
     inherited = {name: os.environ[name] for name in settings.JOB_ENV_ALLOW if name in os.environ}
     promised = {
         "PYTHONUNBUFFERED": "1",
@@ -22,7 +25,21 @@ def job_environment(run: Run, task: Task, directory: Path, account: JobAccount |
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     }
     its_own = account.environment() if account else {}
-    return {"PATH": os.defpath, **inherited, **its_own, **task.env, **promised}
+    return {"PATH": os.defpath, **inherited, **its_own, **task.env, **promised, **(rank or {})}
+
+
+def rank_environment(rank: int, ranks: int, port: int) -> dict[str, str]:
+    """How the processes of a run find one another, under the names that torchrun gives; nothing for a single one.
+
+    https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables
+    """
+    if ranks == 1:
+        return {}
+    number, count = str(rank), str(ranks)
+    return {
+        "RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count,
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
 
 
 def gpu_uuids(run: Run) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from training import paths
 from training.execution import supervisor
 from training.execution.account import JobAccount, job_account, make_way
 from training.execution.control import Control
-from training.execution.environment import job_environment
+from training.execution.environment import job_environment, rank_environment
 from training.execution.identity import ProcessIdentity
 from training.execution.stop import deliver_stop
 from training.models import Run, RunProcess, RunStatus, Task
@@ -39,9 +40,11 @@ def launch(run_id: str) -> str:
     processes = list(run.processes.order_by("rank"))
     if not was_prepared(processes) and (problem := leased_gpu_problem(run)):
         return hand_back(run, problem)
+    port = meeting_port(run.pk) if len(processes) > 1 else 0
     for process in processes:
+        rank = rank_environment(process.rank, len(processes), port)
         try:
-            start_supervisor(run, run.task, process)
+            start_supervisor(run, run.task, process, rank)
         except OSError as error:
             return give_up(run, processes, process, error)
     if Run.objects.filter(pk=run_id, status=RunStatus.ENDING).exists():
@@ -95,7 +98,17 @@ def hand_back(run: Run, problem: str, *, delay_s: float = 1) -> str:
     return deliver_stop(run)
 
 
-def start_supervisor(run: Run, task: Task, process: RunProcess) -> None:
+def meeting_port(run_id: str) -> int:
+    """Where the ranks of a run meet: what an earlier launch told rank 0, else a port that is free now."""
+    told = (Control(run_id).read("spec") or {}).get("env", {}).get("MASTER_PORT")
+    if told:
+        return int(told)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def start_supervisor(run: Run, task: Task, process: RunProcess, rank: dict[str, str]) -> None:
     """Raises OSError when directories or the supervisor's process cannot be made."""
     control = Control(run.pk, process.rank)
     if has_supervisor(process):
@@ -103,7 +116,8 @@ def start_supervisor(run: Run, task: Task, process: RunProcess) -> None:
     control.create()
     account = account_of_jobs()
     directory = make_run_dir(run, account)
-    control.write("spec", supervisor_spec(run, task, process.rank, directory, account))
+    env = job_environment(run, task, directory, account, rank=rank)
+    control.write("spec", supervisor_spec(run, task, process.rank, directory, env, account))
     pid = spawn(control.directory)
     who = ProcessIdentity.of(pid)
     if who is None:
@@ -140,14 +154,20 @@ def python() -> str:
 
 
 def make_run_dir(run: Run, account: JobAccount | None) -> Path:
-    """The job's own directory; it belongs to the job's account when there is one."""
-    directory = run.directory
+    """The job's own directory, and that of its training session."""
+    make_job_dir(paths.runs_root(), run.directory, account)
+    if run.task is not None and run.task.is_session:
+        make_job_dir(paths.sessions_root(), paths.session_dir(run.task.session.pk), account)
+    return run.directory
+
+
+def make_job_dir(root: Path, directory: Path, account: JobAccount | None) -> None:
+    """A directory below `root`; it belongs to the job's account when there is one."""
     if account is None:
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     else:
-        make_way(paths.runs_root(), directory)
+        make_way(root, directory)
         os.chown(directory, account.uid, account.gid)
-    return directory
 
 
 def account_of_jobs() -> JobAccount | None:
@@ -158,14 +178,16 @@ def account_of_jobs() -> JobAccount | None:
         raise OSError(errno.ENOENT, "no such user", settings.JOB_USER) from error
 
 
-def supervisor_spec(run: Run, task: Task, rank: int, directory: Path, account: JobAccount | None) -> dict[str, Any]:
+def supervisor_spec(
+    run: Run, task: Task, rank: int, directory: Path, env: dict[str, str], account: JobAccount | None
+) -> dict[str, Any]:
     argv = task.command if isinstance(task.command, list) else ["/bin/sh", "-c", task.command]
     return {
         "run_id": run.pk,
         "rank": rank,
         "argv": argv,
         "cwd": task.cwd or str(directory),
-        "env": job_environment(run, task, directory, account),
+        "env": env,
         "log_path": str(directory / paths.log_name(rank)),
         "log_limit_bytes": settings.LOG_LIMIT_BYTES,
         "memory_mib": task.memory_mib,

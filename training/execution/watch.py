@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from training.execution.control import Control
+from training.execution.control import Control, ranks_of
 from training.execution.finish import ask_for_finish, instant
 from training.execution.identity import ProcessIdentity
 from training.execution.remains import end_remaining
@@ -38,9 +38,9 @@ class Watch:
         self.running: set[str] = set()
         self.lost_at: dict[str, float] = {}
 
-    def look_at(self, run_id: str, ranks: tuple[int, ...] = (0,)) -> None:
+    def look_at(self, run_id: str, ranks: tuple[int, ...] | None = None) -> None:
         """Act on the records of a run: attach to its supervisors, note its start, ask for its finish."""
-        for rank in ranks:
+        for rank in ranks_of(run_id) if ranks is None else ranks:
             self.look_at_rank(Control(run_id, rank))
 
     def look_at_rank(self, control: Control) -> None:
@@ -69,7 +69,6 @@ class Watch:
         self.selector.register(pidfd, selectors.EVENT_READ, watched)
 
     def detach(self, control: Control) -> None:
-
         self.running.discard(control.run_id)
         if watched := self.watched.pop((control.run_id, control.rank), None):
             self.selector.unregister(watched.pidfd)

@@ -12,8 +12,8 @@ from training.queue.spec import TaskSpec, checked
 
 ALWAYS = {"name", "tags"}
 WHILE_NOT_ACTIVE = {
-    "gpus", "gpu_memory_mib", "exclusive", "cpus", "memory_mib", "priority", "time_limit_s", "grace_s", "max_retries",
-    "backoff_s", "pool", "queue",
+    "gpus", "gpu_memory_mib", "exclusive", "cpus", "memory_mib", "ranks", "priority", "time_limit_s", "grace_s",
+    "max_retries", "backoff_s", "pool", "queue",
 }  # fmt: skip
 
 
@@ -94,6 +94,7 @@ def resources_of(task: Task) -> dict[str, object]:
         "command": task.command,
         "exclusive": task.is_exclusive if task.gpus else None,
         "is_demo": task.is_demo,
+        "is_session": task.is_session,
     }
 
 

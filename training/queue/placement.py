@@ -8,7 +8,7 @@ from typing import Any
 RUNS_PER_GPU = 48
 
 
-DEMAND_FIELDS = ("gpus", "gpu_memory_mib", "is_exclusive", "cpus", "memory_mib", "pool", "is_demo")
+DEMAND_FIELDS = ("gpus", "gpu_memory_mib", "is_exclusive", "cpus", "memory_mib", "pool", "is_demo", "is_session")
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Demand:
     cpus: int
     memory_mib: int
     pool: str
+    is_session: bool = False
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> "Demand":
@@ -32,6 +33,7 @@ class Demand:
             cpus=0 if task["is_demo"] else task["cpus"],
             memory_mib=task["memory_mib"] or 0,
             pool=task["pool"],
+            is_session=task["is_session"],
         )
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from mlserver.enqueue import enqueue
-from training.models import Lease, Run, RunProcess, Task
+from training.models import Lease, Run, RunArtifact, RunProcess, Task, Usage
 from training.models.run import new_run_id
 from training.queue.ledger import read_ledger
 from training.queue.placement import DEMAND_FIELDS, Demand, NodeLedger, Placement, place, take
 from training.queue.reasons import write_reasons
+from training.queue.sessions import SessionCeiling
 
 # Placements of one pass: it holds the database's one writer, so the rest is for the next.
 PLACE_AT_ONCE = 50
@@ -65,6 +66,7 @@ class Pass:
 
     def __init__(self, nodes: list[NodeLedger]) -> None:
         self.nodes = nodes
+        self.sessions = SessionCeiling()
         self.refusals: dict[Demand, str] = {}
         self.placed: list[str] = []
         self.changed: list[tuple[int, str]] = []
@@ -97,7 +99,7 @@ class Pass:
         """Refusals are reused: within a pass the ledger only fills, so a demand once refused stays refused."""
         if demand in self.refusals:
             return self.refusals[demand]
-        answer = place(demand, self.nodes)
+        answer = (self.sessions.refusal() if demand.is_session else "") or place(demand, self.nodes)
         if isinstance(answer, str):
             self.refusals[demand] = answer
         return answer
@@ -121,12 +123,15 @@ class Pass:
             attempt=task.runs.count() + 1,
             **shared,
         )
-        RunProcess.objects.create(run=run, rank=0)
+        RunProcess.objects.bulk_create(RunProcess(run=run, rank=rank) for rank in range(task.ranks))
         taken = take(placement, waiting.demand, run.pk)
         leases = [
             Lease(run=run, gpu_id=gpu.id, memory_mib=mib, is_exclusive=waiting.demand.is_exclusive)
             for gpu, mib in taken
         ]
         Lease.objects.bulk_create(leases)
+        if task.is_session:
+            self.sessions.take()
+            RunArtifact.objects.create(run=run, version=task.session.dataset_version, usage=Usage.USED)
         task.activate(run.pk, placement.where())
         return run.pk

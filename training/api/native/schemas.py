@@ -7,7 +7,7 @@ by the `*_json` modules, and a test compares those answers with this description
 from rest_framework import serializers as s
 
 from training.models import EventType, ExitClass, RunStatus, Source, TaskStatus
-from training.queue.spec import TaskSpec
+from training.queue.spec import MAX_RANKS, TaskSpec
 
 EXAMPLE = TaskSpec(command=["/bin/true"])
 
@@ -20,6 +20,7 @@ class Resources(s.Serializer[dict[str, object]]):
     exclusive = s.BooleanField(allow_null=True, default=None, help_text="default: unless gpu_memory_mib is given")
     cpus = s.IntegerField(min_value=0, allow_null=True, default=None, help_text="slots; default 1 without GPUs, else 0")
     memory_mib = s.IntegerField(min_value=1, allow_null=True, default=None)
+    ranks = s.IntegerField(min_value=1, max_value=MAX_RANKS, default=1, help_text="processes of each run")
     pool = s.CharField(max_length=64, default=EXAMPLE.pool)
     queue = s.CharField(max_length=64, default=EXAMPLE.queue)
     priority = s.IntegerField(min_value=-100, max_value=100, default=EXAMPLE.priority, help_text="higher goes first")
@@ -76,6 +77,7 @@ class TaskAnswer(s.Serializer[dict[str, object]]):
     exclusive = s.BooleanField()
     cpus = s.IntegerField()
     memory_mib = s.IntegerField(allow_null=True)
+    ranks = s.IntegerField()
     pool = s.CharField()
     queue = s.CharField()
     priority = s.IntegerField()

@@ -15,7 +15,7 @@ from training.queue.line import places_in_line
 
 COLUMNS = (
     "id", "name", "project", "source", "tags", "command", "cwd", "env", "config", "gpus", "gpu_memory_mib", "cpus",
-    "memory_mib", "pool", "queue", "priority", "repeat", "max_retries", "backoff_s", "time_limit_s", "grace_s",
+    "memory_mib", "ranks", "pool", "queue", "priority", "repeat", "max_retries", "backoff_s", "time_limit_s", "grace_s",
     "status", "waiting_reason", "pending_runs", "retries_used", "runs_completed", "runs_failed", "created_at",
     "queued_at", "started_at", "ended_at", "stop_requested_at",
 )  # fmt: skip
