@@ -17,6 +17,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, connections
 
 from gpus.driver import Driver
+from gpus.host import store_host_sample
 from gpus.inventory import register_node
 from gpus.models import Node
 from gpus.sampling import Sampling
@@ -27,6 +28,7 @@ from training import paths
 from training.execution import requests
 from training.execution.watch import Watch
 from training.models import Event, Lease, Task
+from training.tracking import epochs
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +72,10 @@ class Agent:
             (Every(TICK_S), self.note_alive),
             (Every(TICK_S), self.ask_again),
             (Every(TICK_S), self.ask_driver),
+            (Every(TICK_S), self.take_in_epochs),
             (Every(10), self.watch.note_heartbeats),
             (Every(5), enqueue_beat),
+            (Every(5), self.sample_host),
         ]
 
     def end(self) -> None:
@@ -124,11 +128,19 @@ class Agent:
         if self.node is not None and note_alive(self.node):
             requests.ask_for_pass()  # what waits may have been refused for our silence
 
+    def sample_host(self) -> None:
+        if self.node is not None:
+            store_host_sample(self.node)
+
     def ask_again(self) -> None:
         """Find runs to watch, and repeat every request whose answer stays out."""
         if self.node is not None:
             requests.repeat(self.node, self.watch)
             self.has_attached = True
+
+    def take_in_epochs(self) -> None:
+        if self.node is not None:
+            epochs.take_in_all(self.node)
 
     def ask_driver(self) -> None:
         """Never before our own processes are known: they would be taken for somebody else's."""

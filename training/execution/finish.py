@@ -6,10 +6,12 @@ from typing import Any
 from django.utils import timezone
 
 from mlserver.enqueue import enqueue
+from mlserver.errors import OutOfSpace
 from training.execution.classify import Outcome, classify, kernel_log_since
 from training.execution.control import Control
+from training.execution.harvest import harvest
 from training.execution.settle import settle
-from training.models import ExitClass, Run, RunProcess
+from training.models import Event, ExitClass, Run, RunProcess
 from training.tracking.logs.files import opened_log
 
 LAST_LINES_BYTES = 8192
@@ -28,6 +30,11 @@ def finish(run_id: str) -> str:
     rank, outcome = worst(outcomes)
     if len(ended) < len(records):
         return end_other_ranks(run, outcome, set(records) - set(ended))
+    try:
+        outcome = harvest(run, outcome)
+    except (OSError, OutOfSpace) as error:
+        Event.objects.say_again("NotRegistered", f"what the run left cannot be stored yet: {error}", run=run)
+        return f"{run_id}: waits for storage, {error}"
     for ended_rank, record in ended.items():
         note_process(run, ended_rank, record)
     warnings = [warning for record in ended.values() for warning in warnings_of(record)]
