@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from gpus.models import Gpu
-from mlserver.errors import BadRequest, Conflict, shown
+from mlserver.errors import BadRequest, Conflict, NotFound, shown
 from registry.models import Artifact, ArtifactType, ArtifactVersion, DatasetFacts
 from training import paths
 from training.models import Source, Task, TaskStatus, TrainingSession
@@ -212,12 +213,10 @@ def _spec(session: TrainingSession, config: Config) -> TaskSpec:
 
 
 def _command(session: TrainingSession) -> list[str]:
-    from registry.publish import readable_path
-
     options = {
         "architecture": session.model_architecture,
         "dataset": session.dataset_name,
-        "data": readable_path(session.dataset_version),
+        "data": _data(session),
         "session-dir": paths.session_dir(session.pk),
         "learning-rate": session.learning_rate,
         "batch-size": session.batch_size,
@@ -227,6 +226,15 @@ def _command(session: TrainingSession) -> list[str]:
     }
     words = [word for option, value in options.items() for word in (f"--{option}", str(value))]
     return [sys.executable, "-m", "training.trainer", *words]
+
+
+def _data(session: TrainingSession) -> Path:
+    from registry.publish import readable_path
+
+    try:
+        return readable_path(session.dataset_version)
+    except NotFound as error:
+        raise BadRequest(f"dataset {session.dataset_name} cannot be trained on: {error.message}") from error
 
 
 def threads_of_a_rank() -> int:

@@ -13,6 +13,7 @@ from django_q.signing import SignedPackage
 
 from mlserver.accounts.models import IdempotentAnswer
 from tests.make import (
+    make_epoch,
     make_event,
     make_gpu,
     make_key,
@@ -21,10 +22,11 @@ from tests.make import (
     make_process,
     make_run,
     make_series,
+    make_session,
     make_task,
     make_user,
 )
-from training.models import Event, Run, Task, TaskStatus
+from training.models import Event, Run, RunArtifact, Spool, Task, TaskStatus, TrainingSession, Usage
 from training.queue import control
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +52,10 @@ def one_of_each() -> None:
         make(run)
     make_series(run)
     make_event(run.task, run=run)
+    session = make_session(task=run.task)
+    make_epoch(session, 1, run)
+    RunArtifact.objects.create(run=run, version=session.dataset_version, usage=Usage.USED)
+    Spool.objects.create(run=run)
     IdempotentAnswer.objects.create(user=run.owner, path="/api/v1/tasks", key="a", request_digest="b")
     task = {"id": "a" * 32, "name": "launch", "func": "training.queue.tasks.launch", "args": (run.pk,), "kwargs": {}}
     OrmQ.objects.create(key="mlserver", payload=SignedPackage.dumps(task), lock=timezone.now())
@@ -136,7 +142,7 @@ def test_it_never_changes_a_status_by_form(browser: Client) -> None:
 
 TASK_FORM = {"name": "n", "tags": "[]", "priority": 0, "pool": "default", "queue": "default"}
 NO_INLINES = {
-    f"{prefix}-{count}_FORMS": 0 for prefix in ("processes", "leases", "series") for count in ("TOTAL", "INITIAL")
+    f"{prefix}-{count}_FORMS": 0 for prefix in ("processes", "leases", "artifacts", "series") for count in ("TOTAL", "INITIAL")
 }
 
 
@@ -196,7 +202,7 @@ def test_it_keeps_the_directory_of_a_run_that_is_renamed(browser: Client) -> Non
     run = make_run(name="before")
     directory = run.directory
     form = {"name": "after", "tags": "[]", "notes": "looks good"}
-    for prefix in ("processes", "leases", "series"):
+    for prefix in ("processes", "leases", "artifacts", "series"):
         form |= {f"{prefix}-TOTAL_FORMS": 0, f"{prefix}-INITIAL_FORMS": 0}
     assert browser.post(url_of(Run, "change", run.pk), form).status_code == 302
     run.refresh_from_db()
@@ -252,3 +258,14 @@ def test_it_labels_fields_for_people(browser: Client) -> None:
     assert all(f"{label}:" in page for label in ("GPUs", "CPUs", "GPU memory in MiB", "Time limit in s"))
     runs = browser.get(url_of(Run, "changelist")).content.decode()
     assert ">SDK<" in runs and ">OOM<" in runs
+
+
+def test_it_shows_a_session_with_its_epochs_and_lets_nobody_change_it(browser: Client) -> None:
+    session = make_session()
+    make_epoch(session, 1, val_accuracy=0.8125)
+    url = url_of(TrainingSession, "change", session.pk)
+    page = browser.get(url).content.decode()
+    assert session.pk in page and "0.8125" in page
+    assert 'name="_save"' not in page
+    assert browser.post(url, {"epochs": 99}).status_code == 403
+    assert TrainingSession.objects.get().epochs == 3

@@ -159,7 +159,7 @@ class SessionSet(ViewSet):
         summary="Take a training out of the queue",
         description="Its state becomes `stopped`. 409 unless it is queued.",
         parameters=[SESSION],
-        responses=Said,
+        responses={200: Said},
     )
     def cancel(self, request: Request, session_id: str) -> HttpResponse:
         """T11."""

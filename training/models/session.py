@@ -3,6 +3,7 @@
 import secrets
 
 from django.db import models
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from registry.models import ArtifactVersion
@@ -17,6 +18,11 @@ def new_session_id() -> str:
 class SessionQuerySet(models.QuerySet["TrainingSession"]):
     def visible(self) -> "SessionQuerySet":
         return self.filter(task__deleted_at=None)
+
+    def with_val_accuracy(self) -> "SessionQuerySet":
+        """Adds `val_accuracy` of the newest finished epoch, null before the first."""
+        epochs = SessionEpoch.objects.filter(session=OuterRef("pk")).order_by("-epoch")
+        return self.annotate(val_accuracy=Subquery(epochs.values("val_accuracy")[:1]))
 
 
 class TrainingSession(models.Model):

@@ -1,0 +1,5 @@
+"""Pages of the Django admin; importing this registers them."""
+
+from training.admin import runs as runs
+from training.admin import sessions as sessions
+from training.admin import tasks as tasks
