@@ -14,7 +14,7 @@ from gpus.models import Gpu
 from mlserver.accounts.login import PAGE_POLICY
 from mlserver.accounts.permissions import open_route
 from mlserver.api.rendering import json_response, to_json
-from training.models import Run, Task, TaskStatus
+from training.models import Run, Task, TaskStatus, TrainingSession
 from training.models.run import ACTIVE
 from training.paths import runs_root
 
@@ -69,7 +69,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def _status() -> dict[str, Any]:
-    """What is going on, in six queries."""
+    """What is going on, in seven queries."""
     tasks = Task.objects.visible()
     counts = dict(tasks.order_by().values_list("status").annotate(Count("pk")))
     runs = Run.objects.visible().select_related("owner", "node")
@@ -79,5 +79,6 @@ def _status() -> dict[str, Any]:
         "gpus": Gpu.objects.select_related("node").annotate(lease_count=Count("leases", filter=is_held)),
         "waiting": tasks.filter(status__in=(TaskStatus.WAITING, TaskStatus.HELD))[:NEWEST],
         # However many ended since, a run that goes on is shown.
+        "sessions": TrainingSession.objects.visible().with_val_accuracy().select_related("task")[:NEWEST],
         "runs": [*runs.active()[:MOST_ACTIVE], *runs.exclude(status__in=ACTIVE)[:NEWEST]],
     }

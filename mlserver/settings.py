@@ -229,7 +229,7 @@ SPECTACULAR_SETTINGS = {
         "EventType": "training.models.EventType",
         "Source": "training.models.Source",
         "DatasetFormat": "registry.models.DatasetFormat",
-        "SessionState": "training.api.session_schemas.STATES",
+        "SessionState": "training.models.session.SessionState",
     },
 }
 

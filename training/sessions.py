@@ -14,9 +14,10 @@ from django.db import transaction
 from gpus.models import Gpu
 from mlserver.errors import BadRequest, Conflict, NotFound, shown
 from registry.models import Artifact, ArtifactType, ArtifactVersion, DatasetFacts
+from registry.publish import readable_path
 from training import paths
-from training.models import Source, Task, TaskStatus, TrainingSession
-from training.models.session import new_session_id
+from training.models import Source, Task, TrainingSession
+from training.models.session import QUEUED_STATUSES, new_session_id
 from training.queue.control import stop_task
 from training.queue.spec import Refused, TaskSpec, checked, text, whole
 from training.queue.submit import submit
@@ -25,22 +26,6 @@ from training.trainer.catalog import ARCHITECTURES, LOSS_FUNCTIONS, OPTIMIZERS, 
 PROJECT = "training"
 GRACE_S = 30
 MOST_NAMED = 20
-QUEUED, RUNNING, COMPLETED, FAILED, STOPPED = "queued", "running", "completed", "failed", "stopped"
-STATES = {
-    TaskStatus.HELD: QUEUED,
-    TaskStatus.WAITING: QUEUED,
-    TaskStatus.ACTIVE: RUNNING,
-    TaskStatus.COMPLETED: COMPLETED,
-    TaskStatus.FAILED: FAILED,
-    TaskStatus.STOPPED: STOPPED,
-}
-QUEUED_STATUSES = tuple(status for status, state in STATES.items() if state == QUEUED)
-
-
-def state_of(status: str, *, is_stop_recorded: bool) -> str:
-    """The state of a session whose task has this status; a stop counts as soon as it is recorded."""
-    state = STATES[TaskStatus(status)]
-    return STOPPED if state == RUNNING and is_stop_recorded else state
 
 
 def a_name(value: object) -> str:
@@ -155,14 +140,9 @@ def cancel(session: TrainingSession, why: str) -> TrainingSession:
         return stop(session, why)
 
 
-def said_state(session: TrainingSession) -> str:
-    """`running`, read from the task that `session` holds."""
-    return state_of(session.task.status, is_stop_recorded=session.task.stop_requested_at is not None)
-
-
 def _in_another_state(session: TrainingSession, rule: str) -> Conflict:
     session.task.refresh_from_db()
-    return Conflict(f"training session {session.pk} is {said_state(session)}: {rule}")
+    return Conflict(f"training session {session.pk} is {session.state}: {rule}")
 
 
 def _dataset(name: str) -> ArtifactVersion:
@@ -229,8 +209,6 @@ def _command(session: TrainingSession) -> list[str]:
 
 
 def _data(session: TrainingSession) -> Path:
-    from registry.publish import readable_path
-
     try:
         return readable_path(session.dataset_version)
     except NotFound as error:

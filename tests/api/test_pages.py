@@ -7,7 +7,7 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-from tests.make import make_gpu, make_lease, make_node, make_run, make_task, make_user
+from tests.make import make_epoch, make_gpu, make_lease, make_node, make_run, make_session, make_task, make_user
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 REMOTE = re.compile(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//")
@@ -53,7 +53,7 @@ def test_it_shows_a_logged_in_user_what_is_going_on(client, django_assert_num_qu
     run = make_run(name="busy", status="failed", exit_reason="exit code 3")
     make_lease(run, make_gpu(make_node("box"), used_memory_mib=1234))
     client.force_login(make_user())
-    with django_assert_num_queries(7):  # session, user, counts, GPUs, waiting, active runs, newest runs
+    with django_assert_num_queries(8):  # session, user, counts, GPUs, waiting, trainings, active and newest runs
         page = client.get("/", headers=HTML).content.decode()
 
     for said in (
@@ -66,6 +66,22 @@ def test_it_shows_a_logged_in_user_what_is_going_on(client, django_assert_num_qu
         "in use",
     ):
         assert said in page
+
+
+@pytest.mark.django_db
+def test_it_shows_how_far_and_how_good_trainings_are(client, django_assert_num_queries):
+    client.force_login(make_user())
+    assert "Trainings" not in client.get("/", headers=HTML).content.decode()
+    for _ in range(3):
+        running = make_session(task=make_task(status="active"), epochs=7)
+        make_epoch(running, 2, val_accuracy=0.87654)
+    queued = make_session()
+    with django_assert_num_queries(8):
+        page = client.get("/", headers=HTML).content.decode()
+    shown = page[page.index("Trainings") :]
+    assert shown.index(queued.pk) < shown.index("epoch 0 of 3") < shown.index(running.pk)
+    assert "epoch 2 of 7, validation accuracy 0.8765" in shown
+    assert '<span class="queued">queued</span>' in shown and '<span class="running">running</span>' in shown
 
 
 @pytest.mark.django_db

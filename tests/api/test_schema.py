@@ -10,9 +10,11 @@ from django.urls import get_resolver, resolve
 from django.urls.resolvers import URLPattern, URLResolver
 from drf_spectacular.validation import validate_schema
 
-from mlserver.api import native
+from mlserver.api import native, sessions
+from tests.logs import WrittenLog
 from tests.make import (
     make_client,
+    make_epoch,
     make_event,
     make_gpu,
     make_lease,
@@ -20,6 +22,7 @@ from tests.make import (
     make_process,
     make_run,
     make_series,
+    make_session,
     make_task,
 )
 
@@ -46,6 +49,18 @@ DOCUMENTED = {
     ("/api/v1/gpus/{id}", "get patch"),
     ("/api/v1/api-keys", "get post"),
     ("/api/v1/api-keys/{id}", "get delete"),
+}
+TRAINING = {
+    ("/api/v1/training/start", "post"),
+    ("/api/v1/training/{session_id}/stop", "post"),
+    ("/api/v1/training/{session_id}/status", "get"),
+    ("/api/v1/training/{session_id}/metrics", "get"),
+    ("/api/v1/training/{session_id}/history", "get"),
+    ("/api/v1/training/{session_id}/logs", "get"),
+    ("/api/v1/training/sessions", "get"),
+    ("/api/v1/training/queue", "get"),
+    ("/api/v1/training/queue/{session_id}", "delete"),
+    ("/api/v1/system/info", "get"),
 }
 OPEN = {"/", "/health", "/api/health"}
 
@@ -104,13 +119,14 @@ def test_it_declares_the_key_in_either_header(schema):
         assert all(name in schemes for way in ways for name in way)
 
 
-def test_it_documents_each_row_of_the_native_api(schema):
-    for path, methods in DOCUMENTED:
+def test_it_documents_each_row_of_the_native_and_the_training_api(schema):
+    for path, methods in DOCUMENTED | TRAINING:
         assert set(methods.split()) == METHODS & schema["paths"][path].keys(), path
 
 
-def test_it_documents_nothing_that_native_md_lacks(schema):
-    assert {path for path in schema["paths"] if path.startswith("/api/v1/")} == {path for path, _ in DOCUMENTED}
+def test_it_documents_nothing_that_the_documents_lack(schema):
+    documented = {path for path, _ in DOCUMENTED | TRAINING}
+    assert {path for path in schema["paths"] if path.startswith("/api/v1/")} == documented
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> list[tuple[str, URLPattern]]:
@@ -121,14 +137,14 @@ def patterns(resolver: URLResolver, prefix: str = "") -> list[tuple[str, URLPatt
     return found
 
 
-def test_it_maps_each_native_url_once_and_shadows_none():
+def test_it_maps_each_url_once_and_shadows_none():
     routes = [route for route, _ in patterns(get_resolver()) if route.startswith("api/v1/")]
     assert len(routes) == len(set(routes))
     for route, pattern in patterns(get_resolver()):
         if route.startswith("api/v1/"):
             path = "/" + re.sub(r"<str:\w+>", "20260101_000000_aaaaaa", re.sub(r"<int:\w+>", "7", route))
             assert resolve(path).func is pattern.callback, route
-    assert len(native.urlpatterns) == len(routes)
+    assert len(native.urlpatterns) + len(sessions.urlpatterns) == len(routes)
 
 
 def fields_of(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any] | None:
@@ -189,6 +205,26 @@ def test_it_answers_creations_as_documented(path, body, status, schema):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("row", ["status", "metrics", "history", "logs", "sessions", "queue"])
+def test_it_answers_trainings_with_exactly_the_documented_fields(row, schema, home):
+    session = make_session()
+    make_epoch(session, 1, run := make_run(session.task))
+    WrittenLog(run).write("INFO epoch 1\n")
+    path = f"/api/v1/training/{'' if row in ('sessions', 'queue') else '{session_id}/'}{row}"
+    said = make_client(scope="read").get(path.replace("{session_id}", session.pk)).json()
+    answer = schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert said
+    assert_as_documented(schema, said, answer, path)
+
+
+@pytest.mark.django_db
+def test_it_answers_the_system_with_exactly_the_documented_fields(schema):
+    said = make_client(scope="read").get("/api/v1/system/info").json()
+    answer = schema["paths"]["/api/v1/system/info"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert set(said) == set(fields_of(schema, answer) or ())
+
+
+@pytest.mark.django_db
 def test_it_documents_the_filters_that_are_taken(schema):
     taken = {it["name"] for it in schema["paths"]["/api/v1/tasks"]["get"]["parameters"]}
     assert taken == {
@@ -227,7 +263,8 @@ def test_it_documents_where_a_state_is_in_the_way(schema):
     found = {(path, method) for path, method, operation in operations(schema) if "409" in operation["responses"]}
     task = "/api/v1/tasks/{id}"
     actions = {(f"{task}/{action}", "post") for action in ("stop", "hold", "release", "retry")}
-    assert found == actions | {(task, "patch"), (task, "delete"), ("/api/v1/runs", "post")}
+    trainings = {("/api/v1/training/{session_id}/stop", "post"), ("/api/v1/training/queue/{session_id}", "delete")}
+    assert found == actions | {(task, "patch"), (task, "delete"), ("/api/v1/runs", "post")} | trainings
     stop = schema["paths"][f"{task}/stop"]["post"]
     assert "409 when it had ended before" in stop["description"]
     assert stop["responses"]["200"]["description"] == "it waited or was held, and has ended"
@@ -239,4 +276,9 @@ def test_it_documents_the_idempotency_key_where_something_is_created(schema):
         for path, _, operation in operations(schema)
         if any(it["name"] == "Idempotency-Key" for it in operation.get("parameters", []))
     }
-    assert taken == {"/api/v1/tasks", "/api/v1/runs", "/api/v1/api-keys"}
+    assert taken == {"/api/v1/tasks", "/api/v1/runs", "/api/v1/api-keys", "/api/v1/training/start"}
+
+
+def test_it_files_the_training_api_under_a_tag_of_its_own(schema):
+    paths = {path for path, _, operation in operations(schema) if operation["tags"] == ["training"]}
+    assert paths >= {path for path, _ in TRAINING}

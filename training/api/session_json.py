@@ -4,7 +4,8 @@ from django.db.models import QuerySet
 
 from mlserver.api.reading import Row
 from training.models import Run, SessionEpoch, TaskStatus, TrainingSession
-from training.sessions import FAILED, FIELDS, QUEUED, QUEUED_STATUSES, STOPPED, state_of
+from training.models.session import QUEUED_STATUSES, SessionState, state_of
+from training.sessions import FIELDS
 
 OF_TASK = ("status", "created_at", "started_at", "ended_at", "stop_requested_at")
 NO_REASON = "the training ended without a word; its log may say more"
@@ -64,9 +65,9 @@ def _status(row: Row, reasons: dict[int, str]) -> Row:
         "current_epoch": row["current_epoch"],
         "total_epochs": row["epochs"],
         # A session that was handed back has begun before, and is in the queue all the same.
-        "start_time": None if state == QUEUED else row["task__started_at"],
-        "end_time": stop_requested_at if state == STOPPED and ended_at is None else ended_at,
-        "error_message": (reasons.get(row["task_id"]) or NO_REASON) if state == FAILED else None,
+        "start_time": None if state == SessionState.QUEUED else row["task__started_at"],
+        "end_time": stop_requested_at if state == SessionState.STOPPED and ended_at is None else ended_at,
+        "error_message": (reasons.get(row["task_id"]) or NO_REASON) if state == SessionState.FAILED else None,
     }
 
 

@@ -2,10 +2,8 @@
 
 from rest_framework import serializers as s
 
-from training.sessions import COMPLETED, FAILED, QUEUED, RUNNING, STOPPED
+from training.models.session import SessionState
 from training.trainer.catalog import ARCHITECTURES, LOSS_FUNCTIONS, OPTIMIZERS
-
-STATES = (QUEUED, RUNNING, COMPLETED, FAILED, STOPPED)
 
 
 class SessionStart(s.Serializer[dict[str, object]]):
@@ -32,13 +30,13 @@ class SessionConfig(s.Serializer[dict[str, object]]):
 
 class SessionStarted(s.Serializer[dict[str, object]]):
     session_id = s.RegexField(r"^sess_[0-9a-f]{12}$")
-    status = s.ChoiceField((RUNNING, QUEUED))
+    status = s.ChoiceField((SessionState.RUNNING.value, SessionState.QUEUED.value))
     message = s.CharField(help_text="for people; of a queued session also what it waits for")
 
 
 class SessionStatus(s.Serializer[dict[str, object]]):
     session_id = s.CharField()
-    state = s.ChoiceField(STATES, help_text="stopped: as soon as the stop is recorded")
+    state = s.ChoiceField(SessionState.choices, help_text="stopped: as soon as the stop is recorded")
     current_epoch = s.IntegerField(allow_null=True, help_text="the last finished one, from 1")
     total_epochs = s.IntegerField()
     start_time = s.DateTimeField(allow_null=True)

@@ -21,6 +21,7 @@ from training.api.session_logs import newest_entries, render_entries
 from training.api.session_schemas import EpochMetrics, LogEntry, Said, SessionAnswer, SessionStart, SessionStarted
 from training.api.session_schemas import SessionStatus as StatusAnswer
 from training.models import Run, TrainingSession
+from training.models.session import SessionState
 from training.tracking.logs import MAX_LINES
 
 DEFAULT_LIMIT = 100
@@ -47,13 +48,13 @@ class SessionSet(ViewSet):
     def start(self, request: Request) -> HttpResponse:
         """T3."""
         session = sessions.start(cast(Row, request.data), owner=cast(User, request.user))
-        is_queued = sessions.said_state(session) == sessions.QUEUED
+        is_queued = session.state == SessionState.QUEUED
         reason = session.task.waiting_reason
         said = f"queued: {reason or 'its turn has not come yet'}" if is_queued else "started"
         return json_response(
             {
                 "session_id": session.pk,
-                "status": sessions.QUEUED if is_queued else sessions.RUNNING,
+                "status": SessionState.QUEUED if is_queued else SessionState.RUNNING,
                 "message": f"training of {session.model_name} {said}",
             }
         )

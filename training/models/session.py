@@ -7,7 +7,32 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from registry.models import ArtifactVersion
-from training.models.task import Task
+from training.models.task import Task, TaskStatus
+
+
+class SessionState(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+STATES = {
+    TaskStatus.HELD: SessionState.QUEUED,
+    TaskStatus.WAITING: SessionState.QUEUED,
+    TaskStatus.ACTIVE: SessionState.RUNNING,
+    TaskStatus.COMPLETED: SessionState.COMPLETED,
+    TaskStatus.FAILED: SessionState.FAILED,
+    TaskStatus.STOPPED: SessionState.STOPPED,
+}
+QUEUED_STATUSES = tuple(status for status, state in STATES.items() if state == SessionState.QUEUED)
+
+
+def state_of(status: str, *, is_stop_recorded: bool) -> SessionState:
+    """The state of a session whose task has this status; a stop counts as soon as it is recorded."""
+    state = STATES[TaskStatus(status)]
+    return SessionState.STOPPED if state == SessionState.RUNNING and is_stop_recorded else state
 
 
 def new_session_id() -> str:
@@ -51,6 +76,10 @@ class TrainingSession(models.Model):
     @property
     def owner_id(self) -> int:
         return self.task.owner_id
+
+    @property
+    def state(self) -> SessionState:
+        return state_of(self.task.status, is_stop_recorded=self.task.stop_requested_at is not None)
 
     @property
     def model_name(self) -> str:

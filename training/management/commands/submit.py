@@ -13,6 +13,7 @@ from mlserver.errors import Invalid
 from mlserver.serving.presence import say_when_not_running
 from training.management.acting import said_of
 from training.management.following import follow_task, interruptible, newest_run
+from training.management.numbers import number_in
 from training.models import Source, Task
 from training.queue.spec import TaskSpec
 from training.queue.submit import dry_run, submit
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("--name")
         parser.add_argument("--project")
         for name, meaning in NUMBERS.items():
-            parser.add_argument(f"--{name}", type=_number, metavar="N", help=meaning)
+            parser.add_argument(f"--{name}", type=number_in, metavar="N", help=meaning)
         parser.add_argument("--cwd", type=_absolute, help="where it runs (default: this directory)")
         parser.add_argument("--env", action="append", default=[], metavar="K=V", help="repeat it for several")
         parser.add_argument("--tag", action="append", dest="tags", help="repeat it for several")
@@ -108,16 +109,6 @@ def _env(pairs: list[str]) -> dict[str, str]:
     if bad:
         raise Invalid.field("env", f"{bad[0]!r} is not NAME=VALUE")
     return dict(pair.split("=", 1) for pair in pairs)
-
-
-def _number(text: str) -> int | float | str:
-    """The number in `text`; anything else stays as it is, for the spec to refuse by its rule."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _absolute(text: str) -> str:
