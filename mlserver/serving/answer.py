@@ -12,10 +12,11 @@ from typing import Any
 
 from a2wsgi.wsgi import build_environ
 
-from mlserver.api import streams
+from mlserver.api import streams, uploads
 
 PIECE_BYTES = 256 * 1024
-NOT_SENT_OF_STREAMS = (streams.HEADER.lower(), "content-length")
+# The length of a response that stands for another one says nothing about that one.
+NOT_SENT = (streams.HEADER.lower(), uploads.HEADER.lower(), "content-length")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -27,13 +28,16 @@ class Answer:
     may each be made in another thread.
     """
 
-    def __init__(self, app: Callable[..., Any], scope: Any, body: bytes) -> None:
+    def __init__(self, app: Callable[..., Any], scope: Any, body: bytes, *, is_fed: bool = False) -> None:
+        """With `is_fed` the body is not here: the application may answer a receiver that wants it."""
         self.status = 0
         self.headers: Headers = []
         self.stream: streams.Stream | None = None
+        self.receiver: uploads.Receiver | None = None
         self.is_whole = False
         self._app = app
-        self._environ: Any = build_environ(scope, BytesIO(body))  # type: ignore[arg-type]  # any file does
+        environ = build_environ(scope, BytesIO(body))  # type: ignore[arg-type]  # any file does
+        self._environ = {**environ, uploads.IS_FED: is_fed}
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()
         self._written: list[bytes] = []
@@ -59,10 +63,11 @@ class Answer:
         return self._piece()
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
-        token = next((value for name, value in headers if name == streams.HEADER), None)
-        if token is not None:  # taken here, where the response is still alive
-            headers = [pair for pair in headers if pair[0].lower() not in NOT_SENT_OF_STREAMS]
-            self.stream = streams.take(token)
+        tokens = {name: value for name, value in headers if name in (streams.HEADER, uploads.HEADER)}
+        if tokens:  # taken here, where the response is still alive
+            headers = [pair for pair in headers if pair[0].lower() not in NOT_SENT]
+            self.stream = streams.take(tokens.get(streams.HEADER, ""))
+            self.receiver = uploads.take(tokens.get(uploads.HEADER, ""))
         self.status = int(status.split(" ", 1)[0])
         self.headers = [
             (name.strip().lower().encode("latin1"), value.strip().encode("latin1")) for name, value in headers

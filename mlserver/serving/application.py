@@ -1,7 +1,8 @@
 """The ASGI application: Django as WSGI in a bounded pool of threads, long and endless answers as coroutines beside it.
 
 A thread is taken when the whole request body is here and given back before anything is written, so slow clients and
-followers cost a coroutine each, never a thread.
+followers cost a coroutine each, never a thread. Of an upload the thread is taken first, for the headers alone; its body
+is fed to a receiver (mlserver.serving.feeding).
 """
 
 import asyncio
@@ -10,38 +11,57 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
+from django.http import HttpResponse
 
 from mlserver.api import streams
 from mlserver.api.bodies import Failure, body_for
-from mlserver.serving.answer import Answer
+from mlserver.serving.answer import Answer, Headers
+from mlserver.serving.feeding import Feeding
 from mlserver.serving.request_body import (
     Disconnected,
     Message,
     Receive,
     Scope,
+    StreamedBody,
     TooLarge,
     TooSlow,
     limit_of,
     read_body,
+    upload_limit_of,
 )
 
 Send = Callable[[Message], Awaitable[None]]
+NOT_READ_ON = (401, 408, 503)
 
 
 class Application:
     """One for the process; call `end_streams` before the server waits for its connections.
 
-    `body_limit` says how many bytes of a request body a path takes.
+    `body_limit` says how many bytes of a request body a path takes; `upload_limit` those of a request whose body is
+    not collected but streamed, None for any other.
     """
 
-    def __init__(self, wsgi: Callable[..., Any], threads: int, *, body_limit: Callable[[str], int] = limit_of) -> None:
+    def __init__(
+        self,
+        wsgi: Callable[..., Any],
+        threads: int,
+        *,
+        body_limit: Callable[[str], int] = limit_of,
+        upload_limit: Callable[[Scope], int | None] = upload_limit_of,
+    ) -> None:
         self._wsgi = wsgi
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="WSGI")
+        self._feeding = Feeding()
         self._body_limit = body_limit
+        self._upload_limit = upload_limit
         self._streaming: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            return
+        limit = self._upload_limit(scope)
+        if limit is not None:
+            await self._upload(scope, StreamedBody(receive, limit), receive, send)
             return
         try:
             body = await read_body(scope, receive, self._body_limit(scope["path"]))
@@ -56,8 +76,27 @@ class Application:
         drop_ambiguous_headers(scope)
         await self._answer(Answer(self._wsgi, scope, body), scope["method"], receive, send)
 
+    async def _upload(self, scope: Scope, body: StreamedBody, receive: Receive, send: Send) -> None:
+        """The view first. Whatever is answered before the body is whole is sent at once; then the rest is read."""
+        drop_ambiguous_headers(scope)
+        answer = Answer(self._wsgi, scope, b"", is_fed=True)
+        first = await self._in_thread(answer.begin)
+        if answer.receiver is None:
+            await self._write(answer, first, scope["method"], receive, self._reading_rest(body, send, answer.status))
+            return
+        try:
+            said = await self._feeding.answer(answer.receiver, body, scope)
+        except Disconnected:
+            return
+        send = self._reading_rest(body, send, said.status_code)
+        await send({"type": "http.response.start", "status": said.status_code, "headers": _headers(answer, said)})
+        await send({"type": "http.response.body", "body": said.content})
+
     async def _answer(self, answer: Answer, method: str, receive: Receive, send: Send) -> None:
         first = await self._in_thread(answer.begin)
+        await self._write(answer, first, method, receive, send)
+
+    async def _write(self, answer: Answer, first: bytes, method: str, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             if answer.stream is not None and method != "HEAD":
@@ -71,6 +110,33 @@ class Application:
         finally:
             if not answer.is_whole:
                 self._threads.submit(answer.close)
+
+    def _reading_rest(self, body: StreamedBody, send: Send, status: int) -> Send:
+        """Reads what is left of the body between the last byte of the answer and its end.
+
+        The client has its answer meanwhile; one that looks at it only after it has sent everything finds it, and
+        the connection goes on. Of a body that comes from nobody knows whom, or too slowly, or to a server that is
+        busy or stops, nobody waits for the rest: the protocol reads on for a moment, or closes.
+        """
+
+        async def sending(message: Message) -> None:
+            is_end = message["type"] == "http.response.body" and not message.get("more_body")
+            if is_end and not body.is_whole and status not in NOT_READ_ON:
+                await send({**message, "more_body": True})
+                await self._until_stop(body.discard())
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        return sending
+
+    async def _until_stop(self, waiting: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(waiting)
+        self._streaming.add(task)
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+            self._streaming.discard(task)
 
     async def _in_thread(self, step: Callable[[], bytes]) -> bytes:
         return await asyncio.get_running_loop().run_in_executor(self._threads, step)
@@ -95,12 +161,20 @@ class Application:
             self._streaming.discard(this)
 
     def end_streams(self) -> None:
+        self._feeding.end()
         for writing in self._streaming:
             writing.cancel()
 
 
 def _part(body: bytes) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def _headers(answer: Answer, said: HttpResponse) -> Headers:
+    """Those of `said`, and those of the first answer that it does not name."""
+    own = {name.lower(): value for name, value in said.items()} | {"content-length": str(len(said.content))}
+    encoded = [(name.encode("latin1"), value.encode("latin1")) for name, value in own.items()]
+    return [pair for pair in answer.headers if pair[0].decode("latin1") not in own] + encoded
 
 
 async def _until_gone(body: Coroutine[Any, Any, None], receive: Receive) -> bool:

@@ -1,10 +1,15 @@
-"""Request bodies, collected whole before a thread is taken: bounded in size and in time, whoever sends them."""
+"""Request bodies: which are collected whole before a thread is taken, bounded in size and in time whoever sends them,
+and which are streamed to the receiver of a view that has let them in.
+"""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from django.conf import settings
+
+from mlserver.api.uploads import max_body_bytes
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -13,6 +18,9 @@ Receive = Callable[[], Awaitable[Message]]
 # Bodies a little above the limit of Django still reach it, so its own answer says which limit that is.
 SLACK_BYTES = 64 * 1024
 WITHIN_S = 60
+# A streamed body may take as long as it likes while it moves.
+MOVES_WITHIN_S = 60
+STREAMED = frozenset({("POST", "/api/v1/models"), ("POST", "/api/v1/datasets")})
 
 
 class Disconnected(Exception):
@@ -27,15 +35,20 @@ class TooLarge(Exception):
 
 
 class TooSlow(Exception):
-    """The body was not whole in time."""
+    """The body, or the next byte of it, did not come in time."""
 
-    def __init__(self) -> None:
-        super().__init__(f"the body is refused: it must arrive within {WITHIN_S} s")
+    def __init__(self, rule: str) -> None:
+        super().__init__(f"the body is refused: {rule}")
 
 
 def limit_of(path: str) -> int:
     """Bytes that a body sent to `path` may have; it is kept in memory, before anybody knows who sends it."""
     return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE) + SLACK_BYTES
+
+
+def upload_limit_of(scope: Scope) -> int | None:
+    """Bytes that the body of this request may have when it is streamed; None when it is collected."""
+    return max_body_bytes() if (scope["method"], scope["path"]) in STREAMED else None
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
@@ -53,7 +66,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         async with asyncio.timeout(WITHIN_S):
             body = await _collect(receive, limit)
     except TimeoutError:
-        raise TooSlow from None
+        raise TooSlow(f"it must arrive within {WITHIN_S} s") from None
     if declared is None:
         kept = [pair for pair in scope["headers"] if pair[0] != b"transfer-encoding"]
         scope["headers"] = [*kept, (b"content-length", str(len(body)).encode())]
@@ -72,3 +85,42 @@ async def _collect(receive: Receive, limit: int) -> bytes:
             raise TooLarge(limit)
         if not message.get("more_body"):
             return b"".join(chunks)
+
+
+class StreamedBody:
+    """A body that is read on while it is wanted; `size` counts what came, `is_whole` that nothing more will."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.size = 0
+        self.is_whole = False
+        self._receive = receive
+        self._limit = limit
+
+    async def piece(self, at_least: int) -> bytes:
+        """The next `at_least` bytes or little more, fewer at the end. Raises TooLarge, TooSlow or Disconnected."""
+        chunks, size = [], 0
+        while size < at_least and not self.is_whole:
+            chunks.append(await self._chunk())
+            size += len(chunks[-1])
+        return b"".join(chunks)
+
+    async def discard(self) -> None:
+        """Read on to the end, so that the next request of the connection can be; gives up on what piece raises."""
+        with contextlib.suppress(TooLarge, TooSlow, Disconnected):
+            while not self.is_whole:
+                await self._chunk()
+
+    async def _chunk(self) -> bytes:
+        try:
+            async with asyncio.timeout(MOVES_WITHIN_S):
+                message = await self._receive()
+        except TimeoutError:
+            raise TooSlow(f"nothing of it came for {MOVES_WITHIN_S} s") from None
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk: bytes = message.get("body", b"")
+        self.size += len(chunk)
+        if self.size > self._limit:
+            raise TooLarge(self._limit)
+        self.is_whole = not message.get("more_body")
+        return chunk

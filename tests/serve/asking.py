@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from mlserver.api.streams import StreamResponse
+from mlserver.api.uploads import UploadResponse
 from mlserver.serving.application import Application
 
 WITHIN_S = 5
@@ -64,11 +65,11 @@ class Client:
 
 
 def answering(view: Callable[[dict[str, Any]], Any], threads: int = 1, **options: Any) -> Application:
-    """Serves `view(environ)`: a StreamResponse, or anything that JSON can say."""
+    """Serves `view(environ)`: a StreamResponse, an UploadResponse, or anything that JSON can say."""
 
     def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         answer = view(environ)
-        if isinstance(answer, StreamResponse):
+        if isinstance(answer, StreamResponse | UploadResponse):
             start_response("200 OK", [*answer.items(), ("Content-Length", "0")])
             return [b""]
         start_response("200 OK", [("Content-Type", "application/json")])
