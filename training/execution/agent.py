@@ -22,6 +22,7 @@ from gpus.inventory import register_node
 from gpus.models import Node
 from gpus.sampling import Sampling
 from gpus.telemetry import note_alive, release_clean_quarantines
+from mlserver.enqueue import enqueue
 from mlserver.heartbeat import enqueue_beat
 from mlserver.wakeup import Wakeup
 from training import paths
@@ -75,6 +76,7 @@ class Agent:
             (Every(TICK_S), self.take_in_epochs),
             (Every(10), self.watch.note_heartbeats),
             (Every(5), enqueue_beat),
+            (Every(600), lambda: enqueue("registry.tasks.upkeep")),
             (Every(5), self.sample_host),
         ]
 
