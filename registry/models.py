@@ -93,6 +93,11 @@ class VersionQuerySet(models.QuerySet["ArtifactVersion"]):
         mine = self.ready().filter(artifact__type=type, artifact__name=name)
         return mine.select_related("artifact").order_by("-number").first()
 
+    def newest_of_each(self, type: str) -> "VersionQuerySet":
+        """Of each artifact of this type the newest version that can be read; artifacts without one are left out."""
+        of_same = ArtifactVersion.objects.ready().filter(artifact=OuterRef("artifact")).order_by("-number")
+        return self.ready().filter(artifact__type=type, number=Subquery(of_same.values("number")[:1]))
+
 
 class ArtifactVersion(models.Model):
     artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="versions")

@@ -25,7 +25,8 @@ REFUSALS = {
     "503": "the server cannot answer now; nothing was changed",
 }
 OF_EVERY_CALL = {"401", "403", "429", "503"}
-OF_A_BODY = {"400", "413", "415", "422"}
+OF_A_BODY = {"400", "413", "422"}
+OF_A_JSON_BODY = OF_A_BODY | {"415"}
 WITH_RETRY = {"429", "503"}
 RETRY_AFTER = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
 KEY_PARAMETER = OpenApiParameter(
@@ -63,10 +64,10 @@ class DoorSchema(AutoSchema):
 
     def _refusals(self, operation: dict[str, Any]) -> set[str]:
         places = {parameter["in"] for parameter in operation.get("parameters", [])}
-        has_body = "requestBody" in operation
+        bodies = operation.get("requestBody", {}).get("content", {})
         return (
             OF_EVERY_CALL
-            | (OF_A_BODY if has_body else set())
+            | (OF_A_JSON_BODY if "application/json" in bodies else OF_A_BODY if bodies else set())
             | ({"404"} if "path" in places else set())
             | ({"422"} if places & {"query", "header"} else set())
             | ({"409"} if getattr(self.view, "action", "") in getattr(self.view, "conflicting_actions", ()) else set())

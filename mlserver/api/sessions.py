@@ -3,6 +3,7 @@
 from django.urls import path
 
 from gpus.api.sessions import SystemInfo
+from registry.api.sessions import DatasetSet, ModelSet
 from training.api.sessions import SessionSet
 
 urlpatterns = [
@@ -20,4 +21,10 @@ urlpatterns = [
     path("api/v1/training/<str:session_id>/logs", SessionSet.as_view({"get": "logs"})),
     # T12
     path("api/v1/system/info", SystemInfo.as_view()),
+    # T13-T16; whose bodies are streamed: mlserver.serving.request_body
+    path("api/v1/models", ModelSet.as_view({"get": "list", "post": "create"})),
+    path("api/v1/models/<str:model_name>", ModelSet.as_view({"get": "retrieve", "delete": "destroy"})),
+    # T17-T19
+    path("api/v1/datasets", DatasetSet.as_view({"get": "list", "post": "create"})),
+    path("api/v1/datasets/<str:dataset_name>", DatasetSet.as_view({"get": "retrieve"})),
 ]

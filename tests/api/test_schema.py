@@ -61,6 +61,10 @@ TRAINING = {
     ("/api/v1/training/queue", "get"),
     ("/api/v1/training/queue/{session_id}", "delete"),
     ("/api/v1/system/info", "get"),
+    ("/api/v1/models", "get post"),
+    ("/api/v1/models/{model_name}", "get delete"),
+    ("/api/v1/datasets", "get post"),
+    ("/api/v1/datasets/{dataset_name}", "get"),
 }
 OPEN = {"/", "/health", "/api/health"}
 
@@ -251,7 +255,9 @@ def test_it_documents_the_refusals(schema):
             continue
         codes = {code for code in operation["responses"] if code >= "400"}
         assert {"401", "403", "429", "503"} <= codes, (path, method)
-        assert ({"400", "413", "415", "422"} <= codes) or "requestBody" not in operation, (path, method)
+        bodies = operation.get("requestBody", {}).get("content", {})
+        assert ({"400", "413", "422"} <= codes) or not bodies, (path, method)
+        assert ("415" in codes) == ("application/json" in bodies), (path, method)
         assert ("404" in codes) == ("{" in path), (path, method)
         for code in codes:
             body = operation["responses"][code]["content"]["application/json"]["schema"]
@@ -264,7 +270,8 @@ def test_it_documents_where_a_state_is_in_the_way(schema):
     task = "/api/v1/tasks/{id}"
     actions = {(f"{task}/{action}", "post") for action in ("stop", "hold", "release", "retry")}
     trainings = {("/api/v1/training/{session_id}/stop", "post"), ("/api/v1/training/queue/{session_id}", "delete")}
-    assert found == actions | {(task, "patch"), (task, "delete"), ("/api/v1/runs", "post")} | trainings
+    stored = {("/api/v1/models", "post"), ("/api/v1/models/{model_name}", "delete"), ("/api/v1/datasets", "post")}
+    assert found == actions | {(task, "patch"), (task, "delete"), ("/api/v1/runs", "post")} | trainings | stored
     stop = schema["paths"][f"{task}/stop"]["post"]
     assert "409 when it had ended before" in stop["description"]
     assert stop["responses"]["200"]["description"] == "it waited or was held, and has ended"

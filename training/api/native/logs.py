@@ -1,17 +1,15 @@
 """N9: the log of a run, as JSON lines, as plain text, or followed as Server-Sent Events."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers as s
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from mlserver.api.negotiation import WhateverIsAccepted
 from mlserver.api.parsing import query_flag, query_int
 from mlserver.api.rendering import OrjsonRenderer, json_response
 from mlserver.api.streams import StreamResponse
@@ -60,17 +58,6 @@ class LogQuery:
         )
 
 
-class ByQuery(BaseContentNegotiation):
-    """The view itself looks at `format` and `Accept`; its errors are always JSON."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> tuple[Any, str]:
-        renderer: BaseRenderer = renderers[0]
-        return renderer, str(renderer.media_type)
-
-
 class LogLine(s.Serializer[dict[str, object]]):
     offset = s.IntegerField(help_text="byte in the log where the line begins")
     time = s.DateTimeField(allow_null=True, help_text="when its first byte was written; null: not known")
@@ -88,7 +75,7 @@ class LogAnswer(s.Serializer[dict[str, object]]):
 
 
 class RunLogs(APIView):
-    content_negotiation_class = ByQuery
+    content_negotiation_class = WhateverIsAccepted  # the view itself looks at `format` and `Accept`
     renderer_classes = (OrjsonRenderer,)
 
     @extend_schema(

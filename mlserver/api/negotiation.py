@@ -1,0 +1,18 @@
+"""Which renderer a view without a choice uses."""
+
+from typing import Any
+
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+class WhateverIsAccepted(BaseContentNegotiation):
+    """`Accept` is not looked at: what is answered follows from the path, and errors are JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> tuple[Any, str]:
+        renderer: BaseRenderer = renderers[0]
+        return renderer, str(renderer.media_type)

@@ -1,0 +1,212 @@
+"""T13-T19: models and datasets by name. A name stands for its newest version (C18 of the API documents)."""
+
+from collections.abc import Callable
+from typing import ClassVar, cast
+
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.viewsets import ViewSet
+
+from mlserver.accounts.permissions import is_admin
+from mlserver.api import uploads
+from mlserver.api.downloads import download
+from mlserver.api.negotiation import WhateverIsAccepted
+from mlserver.api.rendering import OrjsonRenderer, json_response
+from mlserver.api.schema import Refusal
+from mlserver.errors import Conflict, Forbidden, Invalid, NotFound
+from registry.api.receiving import FileReceiver
+from registry.api.session_json import dataset_rows, model_rows, render_dataset, render_model, size_mb
+from registry.api.session_schemas import UPLOAD_FORM, UPLOAD_REFUSALS, DatasetAnswer, ModelAnswer, Uploaded
+from registry.blobs import Incoming, check_name, is_name, path_of
+from registry.inspection import inspect
+from registry.models import ArtifactType, ArtifactVersion
+from registry.publish import delete_versions, file_of, publish, refuse_taken
+from training.api.session_schemas import Said
+from training.models import TaskStatus, TrainingSession
+
+TAGS = ["training"]
+MODEL = OpenApiParameter("model_name", str, "path", description="the newest version under this name")
+DATASET = OpenApiParameter("dataset_name", str, "path", description="the newest version under this name")
+NAME_RULE = "1-100 of A-Z a-z 0-9 . _ -, the first one a letter or digit; not taken"
+BYTES = OpenApiTypes.BINARY
+
+
+class StoredSet(ViewSet):
+    """What models and datasets have in common; `type` is theirs."""
+
+    type: ClassVar[ArtifactType]
+    renderer_classes = (OrjsonRenderer,)
+    content_negotiation_class = WhateverIsAccepted
+
+    def receive(self, request: Request, publish: Callable[[str, Incoming, str], ArtifactVersion]) -> HttpResponse:
+        """Refuses by the headers alone what they tell; `publish(name, incoming, file_name)` gets the file.
+
+        Raises Invalid, Conflict, TooLarge and BadRequest.
+        """
+        field = f"{self.type.value}_name"
+        if not request.query_params.get(field):
+            raise Invalid.field(field, "it is missing: say it in the query of the URL")
+        name = check_name(request.query_params[field], field)
+        refuse_taken(self.type, name)
+        uploads.refuse_too_large(request._request)
+
+        def done(incoming: Incoming, file_name: str) -> HttpResponse:
+            version = publish(name, incoming, file_name)
+            said = f"{self.type.value} '{name}' is uploaded"
+            return json_response({"message": said, "name": name, "size_mb": size_mb(version.size_bytes)})
+
+        return uploads.receive(request._request, FileReceiver(request.content_type or "", done))
+
+    def newest(self, name: str) -> ArtifactVersion:
+        version = ArtifactVersion.objects.newest_of(self.type, name) if is_name(name) else None
+        if version is None:
+            raise self.unknown(name)
+        return version
+
+    def unknown(self, name: str) -> NotFound:
+        return NotFound(f"{self.type.value} '{name}' does not exist")
+
+    @property
+    def caller(self) -> User:
+        return cast(User, self.request.user)
+
+
+class ModelSet(StoredSet):
+    """Weights, whatever their format. Deleting them takes their owner or an administrator."""
+
+    type = ArtifactType.MODEL
+    conflicting_actions = ("create", "destroy")
+
+    @extend_schema(
+        tags=TAGS,
+        operation_id="models_list",
+        summary="List models",
+        description="The newest version of each name, the newest first.",
+        responses=ModelAnswer(many=True),
+    )
+    def list(self, request: Request) -> HttpResponse:
+        """T13."""
+        return json_response([render_model(row) for row in model_rows()])
+
+    @extend_schema(
+        tags=TAGS,
+        operation_id="models_download",
+        summary="Download a model",
+        description="The bytes that were uploaded or trained. Takes one `Range`, `If-Range` and `If-None-Match` with "
+        "the ETag, which names the content.",
+        parameters=[
+            MODEL,
+            OpenApiParameter(
+                "Range", str, "header", description="`bytes=first-last`, `bytes=first-` or `bytes=-count`"
+            ),
+        ],
+        responses={
+            (200, "application/octet-stream"): BYTES,
+            (206, "application/octet-stream"): OpenApiResponse(BYTES, description="the range that was asked for"),
+            304: OpenApiResponse(description="the client has this content"),
+            416: OpenApiResponse(Refusal, description="the range begins behind the end"),
+        },
+    )
+    def retrieve(self, request: Request, model_name: str) -> HttpResponseBase:
+        """T14."""
+        file = file_of(self.newest(model_name))
+        try:
+            return download(
+                request._request, path_of(file.blob_id), digest=file.blob_id, file_name=file.link_name or file.path
+            )
+        except FileNotFoundError:
+            raise NotFound(f"the content of model '{model_name}' is missing in the server's store") from None
+
+    @extend_schema(
+        tags=TAGS,
+        operation_id="models_upload",
+        summary="Upload a model",
+        description="As part `file` of a form. It is there when it is whole, as it was sent; it is never unpickled.",
+        parameters=[OpenApiParameter("model_name", str, required=True, description=NAME_RULE)],
+        request=UPLOAD_FORM,
+        responses={200: Uploaded, **UPLOAD_REFUSALS},
+    )
+    def create(self, request: Request) -> HttpResponse:
+        """T15."""
+
+        def published(name: str, incoming: Incoming, file_name: str) -> ArtifactVersion:
+            return publish(incoming, type=self.type, name=name, owner=self.caller, file_name=file_name)
+
+        return self.receive(request, published)
+
+    @extend_schema(
+        tags=TAGS,
+        operation_id="models_delete",
+        summary="Delete a model",
+        description="All its versions; the name can be given again. 409 while a running session trains it.",
+        parameters=[MODEL],
+        responses={200: Said},
+    )
+    def destroy(self, request: Request, model_name: str) -> HttpResponse:
+        """T16."""
+        artifact = self.newest(model_name).artifact
+        if artifact.owner_id != self.caller.pk and not is_admin(request):
+            raise Forbidden(f"model '{model_name}' belongs to somebody else")
+        for session in TrainingSession.objects.filter(task__status=TaskStatus.ACTIVE):
+            if session.model_name == model_name:
+                said = f"model '{model_name}' is in use by the running session {session.pk}"
+                raise Conflict(f"{said}: stop the session first, or wait for its end")
+        if not delete_versions(artifact):
+            raise self.unknown(model_name)
+        return json_response({"message": f"model '{model_name}' is deleted"})
+
+
+class DatasetSet(StoredSet):
+    """Data to train on. In this API datasets are neither deleted nor downloaded."""
+
+    type = ArtifactType.DATASET
+    conflicting_actions = ("create",)
+
+    @extend_schema(
+        tags=TAGS,
+        operation_id="datasets_list",
+        summary="List datasets",
+        description="Uploaded ones and those that came with the server, the newest first.",
+        responses=DatasetAnswer(many=True),
+    )
+    def list(self, request: Request) -> HttpResponse:
+        """T17."""
+        return json_response([render_dataset(row) for row in dataset_rows()])
+
+    @extend_schema(
+        tags=TAGS,
+        operation_id="datasets_read",
+        summary="Read the facts of a dataset",
+        description="What was found in its data, not the data.",
+        parameters=[DATASET],
+        responses=DatasetAnswer,
+    )
+    def retrieve(self, request: Request, dataset_name: str) -> HttpResponse:
+        """T18."""
+        rows = dataset_rows().filter(artifact__name=dataset_name) if is_name(dataset_name) else ()
+        for row in rows:
+            return json_response(render_dataset(row))
+        raise self.unknown(dataset_name)
+
+    @extend_schema(
+        tags=TAGS,
+        operation_id="datasets_upload",
+        summary="Upload a dataset",
+        description="As part `file` of a form: .csv, .npy, .npz, or images, csv or numpy in .tar, .tar.gz, .tgz or "
+        ".zip; its file name says which. Format, size and labels are read from the data; nothing is unpickled.",
+        parameters=[OpenApiParameter("dataset_name", str, required=True, description=NAME_RULE)],
+        request=UPLOAD_FORM,
+        responses={200: Uploaded, **UPLOAD_REFUSALS},
+    )
+    def create(self, request: Request) -> HttpResponse:
+        """T19."""
+
+        def published(name: str, incoming: Incoming, file_name: str) -> ArtifactVersion:
+            facts = inspect(incoming.path, file_name)
+            return publish(incoming, type=self.type, name=name, owner=self.caller, file_name=file_name, facts=facts)
+
+        return self.receive(request, published)
