@@ -8,6 +8,7 @@ import pytest
 
 from mlserver.errors import BadRequest
 from registry import inspection
+from registry.datasets.describe import describe
 from registry.datasets.facts import Facts
 from registry.inspection import facts_of, inspect, last_object
 from tests.registry.misbehaving import FACTS
@@ -43,6 +44,17 @@ def test_it_gives_the_facts_and_none_of_the_servers_environment(data: Path, monk
     assert (facts.sample_count, facts.input_shape, facts.dimensions) == (3, (1,), "2")
     assert "API_KEYS" not in facts.untrainable_reason
     assert "MLSERVER_HOME" not in facts.untrainable_reason
+
+
+def test_it_reads_real_data(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.write_text("a,b,target\n1,2,red\n3,4,blue\n5,6,red\n")
+    facts = inspect(path, "colours.csv")
+    assert facts == describe(path, "colours.csv")
+    assert (facts.sample_count, facts.class_count) == (3, 2)
+    path.write_bytes(b"\x93NUMPY\x01\x00 no array")
+    with pytest.raises(BadRequest, match="array|npy|NumPy"):
+        inspect(path, "colours.npy")
 
 
 def test_it_gives_the_reason_on_one_line(data: Path) -> None:
