@@ -1,0 +1,79 @@
+"""A whole model: raw samples in, scores out. What it needs to know about the data lives in its buffers."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from training.trainer.architectures import BODIES
+from training.trainer.catalog import ARCHITECTURES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What it takes to build a network again. `input_shape`: (height, width, channels) or (features,)."""
+
+    architecture: str
+    input_shape: tuple[int, ...]
+    outputs: int
+    loss_function: str
+
+
+class Network(nn.Module):
+    """Samples as the dataset has them, (n, height, width, channels) or (n, features), uint8 or float32.
+
+    `forward` gives (n, outputs) float32: logits, or for mse and mae the target in units of its spread.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    target_mean: Tensor
+    target_spread: Tensor
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        self.classes: list[str] | None = None
+        self.takes_images = ARCHITECTURES[plan.architecture]
+        self.body, features = BODIES[plan.architecture](plan.input_shape)
+        self.head = Head(features, plan.outputs)
+        columns = plan.input_shape[-1]
+        self.register_buffer("mean", torch.zeros(columns))
+        self.register_buffer("scale", torch.ones(columns))
+        self.register_buffer("target_mean", torch.zeros(()))
+        self.register_buffer("target_spread", torch.ones(()))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        normalised = (samples - self.mean) * self.scale
+        if self.takes_images:
+            normalised = normalised.permute(0, 3, 1, 2)
+        result: Tensor = self.head(self.body(normalised))
+        return result
+
+    def place(self, device: torch.device) -> None:
+        """Move there, convolutions in the layout that GPUs are fast with."""
+        self.to(device)
+        if device.type == "cuda" and self.takes_images:
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.no_grad()
+    def predict(self, samples: Tensor) -> Tensor:
+        """(n,): class numbers (`classes` names them), or for mse and mae the target in its own units.
+
+        Switches the network to evaluation.
+        """
+        self.eval()
+        scores: Tensor = self(samples)
+        if self.plan.loss_function == "cross_entropy":
+            return scores.argmax(1)
+        if self.plan.loss_function == "bce":
+            return (scores[:, 0] > 0).long()
+        return scores[:, 0] * self.target_spread + self.target_mean
+
+
+class Head(nn.Linear):
+    """The last layer, in float32 also under autocast: half precision would make equal scores of close ones."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
