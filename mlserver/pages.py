@@ -78,7 +78,7 @@ def _status() -> dict[str, Any]:
         "task_counts": [(label, counts.get(status, 0)) for status, label in TaskStatus.choices],
         "gpus": Gpu.objects.select_related("node").annotate(lease_count=Count("leases", filter=is_held)),
         "waiting": tasks.filter(status__in=(TaskStatus.WAITING, TaskStatus.HELD))[:NEWEST],
-        # However many ended since, a run that goes on is shown.
         "sessions": TrainingSession.objects.visible().with_val_accuracy().select_related("task")[:NEWEST],
+        # However many ended since, a run that goes on is shown.
         "runs": [*runs.active()[:MOST_ACTIVE], *runs.exclude(status__in=ACTIVE)[:NEWEST]],
     }

@@ -15,8 +15,14 @@ from mlserver.api.reading import Row
 from mlserver.api.rendering import json_response
 from mlserver.errors import NotFound
 from training import sessions
-from training.api.session_json import epoch_rows, queued_rows, render_epoch, render_sessions, render_statuses
-from training.api.session_json import session_rows as all_rows
+from training.api.session_json import (
+    epoch_rows,
+    queued_rows,
+    render_epoch,
+    render_sessions,
+    render_statuses,
+    session_rows,
+)
 from training.api.session_logs import newest_entries, render_entries
 from training.api.session_schemas import EpochMetrics, LogEntry, Said, SessionAnswer, SessionStart, SessionStarted
 from training.api.session_schemas import SessionStatus as StatusAnswer
@@ -85,7 +91,7 @@ class SessionSet(ViewSet):
     )
     def status(self, request: Request, session_id: str) -> HttpResponse:
         """T5."""
-        rows: list[Row] = list(all_rows().filter(pk=session_id))
+        rows: list[Row] = list(session_rows().filter(pk=session_id))
         if not rows:
             raise unknown(session_id)
         return json_response(render_statuses(rows)[0])
@@ -141,7 +147,7 @@ class SessionSet(ViewSet):
     )
     def list(self, request: Request) -> HttpResponse:
         """T9."""
-        return json_response(render_sessions([*all_rows()]))
+        return json_response(render_sessions([*session_rows()]))
 
     @extend_schema(
         tags=TAGS,
