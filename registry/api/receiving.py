@@ -81,8 +81,8 @@ class FileReceiver:
         assert self._part is not None
         if self._part.name != PART or self._incoming is None:
             if self._part.bytes_received > MAX_FIELD_BYTES:
-                name = shown(self._part.name or "")
-                raise BadRequest(f"the field {name} of the form is longer than {MAX_FIELD_BYTES} bytes")
+                said = f"the field {shown(self._part.name or '')} has more than {MAX_FIELD_BYTES} bytes"
+                raise Invalid.field(PART, f"it alone may be long, and {said}")
             return
         if self._part.bytes_received > settings.MAX_UPLOAD_BYTES:
             raise TooLarge(f"the upload is refused: a file has at most {settings.MAX_UPLOAD_BYTES} bytes")
