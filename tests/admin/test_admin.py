@@ -142,7 +142,9 @@ def test_it_never_changes_a_status_by_form(browser: Client) -> None:
 
 TASK_FORM = {"name": "n", "tags": "[]", "priority": 0, "pool": "default", "queue": "default"}
 NO_INLINES = {
-    f"{prefix}-{count}_FORMS": 0 for prefix in ("processes", "leases", "artifacts", "series") for count in ("TOTAL", "INITIAL")
+    f"{prefix}-{count}_FORMS": 0
+    for prefix in ("processes", "leases", "artifacts", "series")
+    for count in ("TOTAL", "INITIAL")
 }
 
 
