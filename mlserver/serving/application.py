@@ -79,6 +79,8 @@ class Application:
     async def _upload(self, scope: Scope, body: StreamedBody, receive: Receive, send: Send) -> None:
         """The view first. Whatever is answered before the body is whole is sent at once; then the rest is read."""
         drop_ambiguous_headers(scope)
+        # Django refuses chunks, which WSGI does not know; here it never sees any.
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"transfer-encoding"]
         answer = Answer(self._wsgi, scope, b"", is_fed=True)
         first = await self._in_thread(answer.begin)
         if answer.receiver is None:
