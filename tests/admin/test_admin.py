@@ -12,6 +12,7 @@ from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
 from mlserver.accounts.models import IdempotentAnswer
+from registry.models import Artifact, ArtifactVersion
 from tests.make import (
     make_epoch,
     make_event,
@@ -25,13 +26,14 @@ from tests.make import (
     make_session,
     make_task,
     make_user,
+    make_version,
 )
 from training.models import Event, Run, RunArtifact, Spool, Task, TaskStatus, TrainingSession, Usage
 from training.queue import control
 
 pytestmark = pytest.mark.django_db
 
-OURS = ("auth", "accounts", "gpus", "training", "django_q")
+OURS = ("auth", "accounts", "gpus", "registry", "training", "django_q")
 MODELS = sorted(
     (model for model in admin.site._registry if model._meta.app_label in OURS), key=lambda it: it._meta.label
 )
@@ -74,7 +76,11 @@ def url_of(model: type, page: str, *args: object) -> str:
 def test_it_registers_every_model_of_ours() -> None:
     from django.apps import apps
 
-    ours = {model for label in ("accounts", "gpus", "training") for model in apps.get_app_config(label).get_models()}
+    ours = {
+        model
+        for label in ("accounts", "gpus", "registry", "training")
+        for model in apps.get_app_config(label).get_models()
+    }
     assert ours <= set(MODELS)
 
 
@@ -130,6 +136,16 @@ def test_it_hides_an_ended_task_but_keeps_its_runs(browser: Client) -> None:
     act(browser, "delete_softly", run.task)
     assert not Task.objects.visible().exists()
     assert Run.objects.filter(pk=run.pk).exists()
+
+
+def test_it_deletes_all_versions_of_an_artifact_and_nothing_for_good(browser: Client) -> None:
+    first = make_version("net")
+    make_version("net")
+    chosen = {"action": "take_back", "_selected_action": [first.artifact_id]}
+    page = browser.post(url_of(Artifact, "changelist"), chosen, follow=True).content.decode()
+    assert "2 versions of 1 artifacts" in page
+    assert [version.status for version in ArtifactVersion.objects.all()] == ["deleted"] * 2
+    assert browser.get(url_of(Artifact, "delete", first.artifact_id)).status_code == 403
 
 
 def test_it_never_changes_a_status_by_form(browser: Client) -> None:
