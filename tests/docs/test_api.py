@@ -2,43 +2,17 @@
 
 import json
 import re
-import shlex
 from pathlib import Path
 
 import pytest
-from django.test import Client
 
+from tests.docs.curl import CALL, call
 from tests.make import make_key, make_node, make_run, make_task, make_user
 from training.queue.spec import RULES
 
 pytestmark = pytest.mark.django_db
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
-CALL = re.compile(r"^# (\d{3})\n(curl (?:.*\\\n)*.*)$", re.MULTILINE)
-
-
-def call(line: str, variables: dict[str, str]):
-    """Make one curl call of the page with Django's client."""
-    quoted = re.sub(r"'[^']*'", lambda found: found[0].replace("$", "\0"), line.replace("\\\n", " "))
-    for name, value in variables.items():
-        quoted = quoted.replace(f"${name}", value)
-    words = shlex.split(quoted.replace("\0", "$"))[1:]
-    method, headers, body, url = "GET", {}, "", ""
-    while words:
-        match words.pop(0):
-            case "-X":
-                method = words.pop(0)
-            case "-H":
-                name, _, value = words.pop(0).partition(": ")
-                headers[name] = value
-            case "-d":
-                body = words.pop(0)
-            case "-N":
-                pass
-            case word:
-                url = word
-    kind = headers.pop("Content-Type", "application/octet-stream")
-    return Client(headers=headers).generic(method, url, body, content_type=kind)
 
 
 @pytest.fixture
