@@ -190,10 +190,12 @@ CORS_ALLOW_ALL_ORIGINS = True
 CORS_ALLOW_CREDENTIALS = False
 CORS_URLS_REGEX = r"^/(api/|health$|openapi\.json$)"
 CORS_ALLOW_HEADERS = (
-    "accept", "authorization", "content-type", "idempotency-key", "last-event-id", "upload-offset",
-    "x-api-key", "x-auth-token", "x-requested-with",
+    "accept", "authorization", "content-type", "idempotency-key", "if-none-match", "if-range", "last-event-id",
+    "range", "upload-offset", "x-api-key", "x-auth-token", "x-requested-with",
 )  # fmt: skip
-CORS_EXPOSE_HEADERS = ("location", "retry-after", "upload-offset", "idempotent-replayed", "x-next-offset")
+CORS_EXPOSE_HEADERS = (
+    "location", "retry-after", "upload-offset", "idempotent-replayed", "x-next-offset", "content-range", "etag",
+)  # fmt: skip
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -74,17 +74,16 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 
 async def _collect(receive: Receive, limit: int) -> bytes:
-    chunks, size = [], 0
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Disconnected
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
+        body += message.get("body", b"")
+        if len(body) > limit:
             raise TooLarge(limit)
         if not message.get("more_body"):
-            return b"".join(chunks)
+            return bytes(body)
 
 
 class StreamedBody:
@@ -98,11 +97,10 @@ class StreamedBody:
 
     async def piece(self, at_least: int) -> bytes:
         """The next `at_least` bytes or little more, fewer at the end. Raises TooLarge, TooSlow or Disconnected."""
-        chunks, size = [], 0
-        while size < at_least and not self.is_whole:
-            chunks.append(await self._chunk())
-            size += len(chunks[-1])
-        return b"".join(chunks)
+        gathered = bytearray()  # no list: a body may come in a million chunks of a byte or two
+        while len(gathered) < at_least and not self.is_whole:
+            gathered += await self._chunk()
+        return bytes(gathered)
 
     async def discard(self) -> None:
         """Read on to the end, so that the next request of the connection can be; gives up on what piece raises."""

@@ -149,6 +149,19 @@ def test_a_server_that_is_stopped_tells_an_upload_so_and_leaves_nothing(tmp_path
         assert (status, took_s < 10, incoming(own)) == (0, True, [])
 
 
+def test_what_a_killed_server_had_received_is_removed_when_it_starts_again(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "home") as own:
+        own.start()
+        with begun(own, "cut") as client:
+            client.sendall(b"x" * 1024**2 * 2)
+            until(lambda: incoming(own))
+            own.kill9("serve")
+        assert incoming(own)
+        own.start()
+        until(lambda: not incoming(own))
+        assert own.api.get("/api/v1/models").json() == []
+
+
 def test_a_dataset_is_inspected_while_others_are_served(server: RunningServer) -> None:
     rows = b"a,b,label\n" + b"1,2,x\n3,4,y\n" * 1000
     files = {"file": ("rows.csv", rows)}

@@ -4,15 +4,19 @@ import errno
 import threading
 
 import pytest
+from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.test import Client
 
+from mlserver.serving.application import Application
 from registry import blobs
 from registry.models import Artifact, ArtifactVersion
 from registry.publish import delete_versions, file_of
 from tests.api.sessions.forms import FORM, form, part, send
 from tests.make import make_client, make_user, make_version
 from tests.registry.contents import files_in_store
+from tests.serve.asking import Client as Asking
+from tests.serve.asking import run
 
 pytestmark = pytest.mark.django_db
 PATH = "/api/v1/models?model_name=net"
@@ -221,6 +225,29 @@ def test_of_two_uploads_of_one_name_at_once_one_wins(store):
         thread.join()
     assert sorted(statuses) == [200, 409]
     assert ArtifactVersion.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_browser_session_uploads_with_its_token_and_is_refused_without(store):
+    """Through the application that serves: Django looks for the token in the body, which is not there yet."""
+    token = "a" * 32
+    browser = Client()
+    browser.force_login(make_user())
+    cookies = f"sessionid={browser.cookies['sessionid'].value}; csrftoken={token}"
+    served = Application(get_wsgi_application(), 1)
+
+    async def ask(**headers: str) -> Asking:
+        named = {"Host": "testserver", "Cookie": cookies, "Content-Type": FORM, **headers}
+        client = Asking("POST", headers=named.items(), body=[form(part(CONTENT))])
+        client.scope |= {"path": "/api/v1/models", "query_string": b"model_name=net"}
+        return await client.ask(served)
+
+    async def test() -> None:
+        assert (await ask(**{"Content-Length": "1300000"})).status == 403
+        assert (await ask(**{"Content-Length": "1300000", "X-CSRFToken": token})).status == 200
+
+    run(test)
+    assert ArtifactVersion.objects.get().artifact.name == "net"
 
 
 def test_the_boundary_may_be_quoted_and_the_type_in_any_case(client):
