@@ -102,10 +102,8 @@ def _tar_members(path: Path, *, is_compressed: bool) -> Generator[Member, None, 
     else:
         source = GuardedStream(path.open("rb"), what)
     with source:
-        try:
-            tar = tarfile.open(fileobj=source, mode="r:")  # noqa: SIM115 - it owns nothing but `source`
-        except tarfile.ReadError as error:
-            raise Unreadable(f"the file is not the tar archive its name says: {error}") from error
+        with _tar_damage_told(0):
+            tar = tarfile.TarFile(fileobj=source, mode="r")
         count = 0
         while (info := _next_info(tar)) is not None:
             parts = _checked_tar(info)
@@ -121,17 +119,23 @@ def _tar_members(path: Path, *, is_compressed: bool) -> Generator[Member, None, 
 
 def _next_info(tar: tarfile.TarFile) -> tarfile.TarInfo | None:
     before = tar.offset
-    try:
-        with damage_told("the archive"):
-            info = tar.next()
-    except (ValueError, OverflowError, RecursionError, LookupError) as error:
-        if isinstance(error, Unreadable):
-            raise
-        raise Unreadable(f"the archive is damaged at byte {before}") from error
+    with _tar_damage_told(before):
+        info = tar.next()
     tar.members.clear()  # type: ignore[attr-defined]  # it would keep every member it ever saw
     if info is not None and (info.size < 0 or tar.offset <= info.offset):
         raise Unreadable(f"the archive is damaged at byte {before}")
     return info
+
+
+@contextmanager
+def _tar_damage_told(offset: int) -> Iterator[None]:
+    try:
+        yield
+    except Unreadable:
+        raise
+    except (tarfile.TarError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        problem = f"is damaged or cut off at byte {offset}" if offset else "is not the tar archive its name says"
+        raise Unreadable(f"the file {problem}: {error}") from error
 
 
 def _checked_tar(info: tarfile.TarInfo) -> tuple[str, ...]:

@@ -84,14 +84,13 @@ def survey(path: Path, file_name: str) -> ImageSet | None:
         return None
     first = headers[0]
     classes, reason = _classes(paths)
-    is_trainable = classes is not None and len(paths) > 1
-    labels = Labels("classes", tuple(sorted(set(classes or ())))) if is_trainable else None
+    labels = Labels("classes", tuple(sorted(set(classes)))) if classes else None
     facts = Facts(
         format="images",
         sample_count=len(paths),
         dimensions=f"{first.height}x{first.width}x{first.channels}",
-        input_shape=_usual_shape(headers) if is_trainable else (),
-        target="classes" if is_trainable else "",
+        input_shape=_usual_shape(headers) if labels else (),
+        target="classes" if labels else "",
         class_count=labels.class_count if labels else None,
         untrainable_reason=reason,
     )

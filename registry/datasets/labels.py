@@ -83,17 +83,18 @@ class LabelSurvey:
         if self.fault:
             return None, self.fault
         if self.is_text:
-            return self._named(tuple(sorted(self.texts)), "classes")
+            return _named(tuple(sorted(self.texts)), "classes")
         if not self.is_whole or len(self.numbers) > MAX_WHOLE_NUMBERS:
             return Labels("numbers"), ""
         values = tuple(sorted(self.numbers))
         counted = [float(number) for number in range(len(values))]
         is_counted = list(values) == counted or list(values) == [number + 1 for number in counted]
-        return self._named(values, "classes" if is_counted else "integers")
+        return _named(values, "classes" if is_counted else "integers")
 
-    def _named(self, values: tuple[Any, ...], target: str) -> tuple[Labels | None, str]:
-        if len(values) > MAX_CLASSES:
-            return None, f"there are more than {MAX_CLASSES} different labels, too many to be classes"
-        if len(values) == 1:
-            return None, "all samples have the same label, so there is nothing to learn"
-        return Labels(target, values), ""
+
+def _named(values: tuple[Any, ...], target: str) -> tuple[Labels | None, str]:
+    if len(values) > MAX_CLASSES:
+        return None, f"there are more than {MAX_CLASSES} different labels, too many to be classes"
+    if len(values) < 2:
+        return None, "all samples have the same label, so there is nothing to learn"
+    return Labels(target, values), ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
+import math
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +59,10 @@ def _write(
 ) -> None:
     import numpy as np
 
+    needed_bytes, free_bytes = math.prod(shape) * np.dtype(dtype).itemsize, shutil.disk_usage(part.parent).free
+    if needed_bytes > free_bytes:
+        text = f"the samples take {needed_bytes >> 20} MiB, the disk has {free_bytes >> 20} MiB left"
+        raise OSError(errno.ENOSPC, text, str(part))
     inputs = np.lib.format.open_memmap(part, mode="w+", dtype=np.dtype(dtype), shape=shape)
     with part.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, part.stat().st_size)

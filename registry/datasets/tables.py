@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,8 +42,7 @@ class Column:
         if not self.is_number:
             return
         try:
-            for _ in map(float, cells):
-                pass
+            deque(map(float, cells), maxlen=0)
             self.has_value = True
         except ValueError:
             known = [cell for cell in cells if not is_missing(cell)]
@@ -132,8 +132,10 @@ def _facts(
 ) -> tuple[Labels | None, Facts]:
     dimensions = str(shape.column_count)
     width = sum(1 if values is None else len(values) for values in used.values())
-    labels, reason = survey.result() if count > 1 else (None, "there are fewer than two samples")
-    if shape.column_count == 1:
+    labels, reason = survey.result()
+    if count < 2:
+        reason = "there are fewer than two samples"
+    elif shape.column_count == 1:
         reason = "there is one column only: samples need features and a label"
     elif not width:
         reason = f"no column besides the target holds numbers, or text of at most {MAX_CATEGORIES} different values"
@@ -221,8 +223,7 @@ def _floats(cells: tuple[str, ...]) -> list[float]:
 
 def _are_numbers(cells: list[str]) -> bool:
     try:
-        for _ in map(float, cells):
-            pass
+        deque(map(float, cells), maxlen=0)
     except ValueError:
         return False
     return True

@@ -126,7 +126,7 @@ def test_it_survives_headers_nested_without_end(tmp_path: Path) -> None:
     assert "archive" in refusal(tmp_path / "a.tar")
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.97])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.75])
 @pytest.mark.parametrize("suffix", [".tar", ".tgz", ".zip"])
 def test_it_refuses_an_archive_that_is_cut_off(tmp_path: Path, suffix: str, share: float) -> None:
     path = making.packed(tmp_path / f"a{suffix}", making.folders("cat", "dog", count=12))
