@@ -6,6 +6,7 @@ header away, feeds the body and sends what `finish` returns. Under any other WSG
 read right here.
 """
 
+import contextlib
 import secrets
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -74,10 +75,10 @@ def receive(request: HttpRequest, receiver: Receiver) -> HttpResponse:
     """Give the body of `request` to `receiver`: here, unless the server does it later."""
     if request.META.get(IS_FED):
         return UploadResponse(receiver)
-    try:
+    with contextlib.ExitStack() as unfinished:
+        unfinished.callback(receiver.abort)
         while piece := request.read(PIECE_BYTES):
             receiver.write(piece)
-        return receiver.finish()
-    except BaseException:
-        receiver.abort()
-        raise
+        response = receiver.finish()
+        unfinished.pop_all()
+    return response

@@ -6,10 +6,12 @@ data set takes one from plain requests; a check may take a minute, so it takes n
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from django.db import close_old_connections
@@ -61,18 +63,18 @@ class Feeding:
     async def _feed(self, receiver: Receiver, body: StreamedBody) -> HttpResponse:
         steps = _Steps(receiver)
         writing: asyncio.Future[None] | None = None
-        try:
+        with contextlib.ExitStack() as unfinished:
+            unfinished.callback(self._finishers.submit, steps.abort)
             while not body.is_whole:
                 piece = await body.piece(PIECE_BYTES)
                 if writing is not None:
                     await writing
-                writing = _run(self._writers, lambda piece=piece: steps.write(piece))  # type: ignore[misc]
+                writing = _run(self._writers, partial(steps.write, piece))
             if writing is not None:
                 await writing
-            return await _run(self._finishers, steps.finish)
-        except BaseException:
-            self._finishers.submit(steps.abort)
-            raise
+            response = await _run(self._finishers, steps.finish)
+            unfinished.pop_all()
+        return response
 
 
 class _Steps:
