@@ -75,5 +75,7 @@ class Head(nn.Linear):
     """The last layer, in float32 also under autocast: half precision would make equal scores of close ones."""
 
     def forward(self, input: Tensor) -> Tensor:
-        with torch.autocast(input.device.type, enabled=False):
+        if not torch.is_autocast_enabled("cuda"):
+            return super().forward(input)
+        with torch.autocast("cuda", enabled=False):
             return super().forward(input.float())
