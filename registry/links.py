@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from registry.blobs import NO_LINKS, open_incoming, path_of, refusing_when_full, sync_directory
 from registry.job_access import let_jobs_read, prepare_directory
@@ -22,6 +23,18 @@ def links_root(type: str) -> Path | None:
     if type == ArtifactType.DATASET:
         return Path(settings.DATASETS_DIR)
     return None
+
+
+def prepare_directories() -> None:
+    """Make MODELS_DIR and DATASETS_DIR; raises ImproperlyConfigured when one cannot be made or written."""
+    for name in ("MODELS_DIR", "DATASETS_DIR"):
+        directory = Path(getattr(settings, name))
+        try:
+            prepare_directory(directory)
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}={directory} cannot be used: {error.strerror}") from error
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise ImproperlyConfigured(f"{name}={directory} is not writable by this user")
 
 
 def link_name(name: str, file_name: str, at: datetime, copy: int = 1) -> str:

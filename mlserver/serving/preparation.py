@@ -21,6 +21,7 @@ from mlserver.serving import Refused
 from mlserver.unusable_database import explained
 from mlserver.url_shapes import without_password
 from registry.builtin import register_built_ins
+from registry.links import prepare_directories
 from training.models import Source, Task
 from training.queue.spec import TaskSpec
 from training.queue.submit import submit
@@ -39,6 +40,7 @@ def prepare() -> Credentials | Passwordless | None:
         refuse_missing_migrations()
         made = ensure_first_admin() or passwordless_admin()
         register_node()
+        prepare_directories()
         register_built_ins()
         if settings.DEMO and not Task.objects.exists():
             queue_demonstration()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.utils import timezone
 
@@ -234,6 +235,17 @@ def test_it_shares_one_blob_between_two_at_the_same_moment(store: Path) -> None:
 def test_it_tells_a_model_and_a_dataset_of_one_name_and_second_apart(store: Path) -> None:
     together(*(lambda type=type: published(type=type) for type in ("model", "dataset")))
     assert ArtifactFile.objects.count() == 2
+
+
+def test_it_prepares_the_directories_of_links(store: Path) -> None:
+    links.prepare_directories()
+    assert sorted(path.name for path in store.iterdir()) == ["datasets", "models"]
+
+
+def test_it_refuses_a_directory_that_cannot_be_made(store: Path, settings: Any) -> None:
+    settings.DATASETS_DIR = Path("/proc/self/nowhere")
+    with pytest.raises(ImproperlyConfigured, match=r"^DATASETS_DIR=/proc/self/nowhere cannot be used: "):
+        links.prepare_directories()
 
 
 def test_it_names_links_after_name_time_and_suffix() -> None:
