@@ -14,6 +14,7 @@ from mlserver.api import native, sessions
 from tests.logs import WrittenLog
 from tests.make import (
     make_client,
+    make_dataset,
     make_epoch,
     make_event,
     make_gpu,
@@ -24,6 +25,7 @@ from tests.make import (
     make_series,
     make_session,
     make_task,
+    make_version,
 )
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -219,6 +221,26 @@ def test_it_answers_trainings_with_exactly_the_documented_fields(row, schema, ho
     answer = schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert said
     assert_as_documented(schema, said, answer, path)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/v1/models", "/api/v1/datasets", "/api/v1/datasets/{dataset_name}"])
+def test_it_answers_models_and_datasets_with_exactly_the_documented_fields(path, schema):
+    make_version("net")
+    make_dataset("rows")
+    said = make_client(scope="read").get(path.replace("{dataset_name}", "rows")).json()
+    answer = schema["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert said
+    assert_as_documented(schema, said, answer, path)
+
+
+def test_it_documents_uploads_as_forms_and_downloads_as_bytes(schema):
+    for path in ("/api/v1/models", "/api/v1/datasets"):
+        form = schema["paths"][path]["post"]["requestBody"]["content"]
+        assert form["multipart/form-data"]["schema"]["required"] == ["file"]
+    answers = schema["paths"]["/api/v1/models/{model_name}"]["get"]["responses"]
+    assert {"200", "206", "304", "416"} <= set(answers)
+    assert set(answers["200"]["content"]) == {"application/octet-stream"}
 
 
 @pytest.mark.django_db
