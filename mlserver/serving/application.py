@@ -31,7 +31,7 @@ from mlserver.serving.request_body import (
 )
 
 Send = Callable[[Message], Awaitable[None]]
-NOT_READ_ON = (401, 408, 503)
+NOT_READ_ON = (401, 408, 413, 503)
 
 
 class Application:
@@ -117,8 +117,8 @@ class Application:
         """Reads what is left of the body between the last byte of the answer and its end.
 
         The client has its answer meanwhile; one that looks at it only after it has sent everything finds it, and
-        the connection goes on. Of a body that comes from nobody knows whom, or too slowly, or to a server that is
-        busy or stops, nobody waits for the rest: the protocol reads on for a moment, or closes.
+        the connection goes on. Of a body that comes from nobody knows whom, too slowly, without a bound, or to a
+        server that is busy or stops, nobody waits for the rest: the protocol reads on for a moment, or closes.
         """
 
         async def sending(message: Message) -> None:

@@ -87,7 +87,7 @@ class _Steps:
 
     def write(self, piece: bytes) -> None:
         with self._lock:
-            if not self._is_over:
+            if piece and not self._is_over:
                 self._receiver.write(piece)
 
     def finish(self) -> HttpResponse:

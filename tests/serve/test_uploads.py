@@ -102,6 +102,15 @@ def test_an_empty_body_is_finished() -> None:
     run(test)
 
 
+def test_a_body_that_ends_with_a_piece_has_no_empty_one_behind_it() -> None:
+    async def test() -> None:
+        receiver = Keeping()
+        await poster([CHUNK] * 4 + [b""]).ask(taking(receiver))
+        assert receiver.pieces == [PIECE_BYTES]
+
+    run(test)
+
+
 def test_the_view_runs_before_the_body_and_a_refusal_is_sent_without_it() -> None:
     async def test() -> None:
         client = Hesitating()

@@ -53,6 +53,12 @@ def test_it_sends_a_long_file_in_blocks(reader, store):
     assert b"".join(blocks) == content
 
 
+def test_a_file_that_is_deleted_meanwhile_arrives_whole(reader, model):
+    answer = reader.get(PATH)
+    path_of(hashlib.sha256(CONTENT).hexdigest()).unlink()
+    assert content_of(answer) == CONTENT
+
+
 @pytest.mark.parametrize("accept", ["application/octet-stream", "text/html", "image/png", "*/*"])
 def test_it_answers_whatever_is_accepted(reader, model, accept):
     assert content_of(reader.get(PATH, headers={"Accept": accept})) == CONTENT
