@@ -30,7 +30,7 @@ def test_it_says_what_starts_before_torch_is_there_and_stops_at_once(data: Path)
         assert read_until(process, "INFO starting mlp on digits")
         said_after_s = time.monotonic() - began
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=2) == EXIT_CODE
+        assert process.wait(timeout=10) == EXIT_CODE
         assert "stopped before the first batch" in read_until(process, "stopped")
     assert said_after_s < 0.5, "about 0.1 s on an idle machine"
     assert not (data.parent / "session" / "checkpoint.pt").exists()
@@ -42,16 +42,16 @@ def test_it_stops_with_a_checkpoint_and_goes_on_from_it(data: Path) -> None:
         read_until(process, " epoch 3/")
         process.send_signal(signal.SIGTERM)
         assert "checkpoint saved" in read_until(process, "INFO stopped in epoch")
-        assert process.wait(timeout=10) == EXIT_CODE
+        assert process.wait(timeout=30) == EXIT_CODE
     reached = metrics(settings)[-1]["epoch"]
     rest = make_settings(data, epochs=reached + 2)
     with start(rest) as process:
         read_until(process, "INFO going on from the checkpoint")
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=100) == 0
     assert [epoch["epoch"] for epoch in metrics(settings)] == list(range(1, reached + 3))
     whole = make_settings(data, epochs=reached + 2, run_dir=data.parent / "2", session_dir=data.parent / "2")
     with start(whole) as process:
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=100) == 0
     assert have_same_weights(whole, rest)
 
 
@@ -76,7 +76,7 @@ def test_it_fails_with_the_reason_when_a_process_that_reads_samples_dies(data: P
     with start(settings, env={"PYTHONPATH": f"{data.parent}:{REPOSITORY}"}) as process:
         read_until(process, " epoch 1/")
         until(lambda: kill_a_reader(process), within_s=20)
-        read_until(process, "ERROR a process that reads samples failed")
+        read_until(process, "ERROR a process that reads samples died")
         assert process.wait(timeout=30) == 1
     assert failure(settings)["kind"] == "data"
 

@@ -27,7 +27,7 @@ def two_ranks(settings: Settings) -> Iterator[list[subprocess.Popen[str]]]:
     finally:
         for rank in ranks:
             rank.kill()
-            rank.communicate(timeout=10)
+            rank.communicate(timeout=30)
 
 
 @pytest.mark.process
@@ -37,11 +37,12 @@ def test_it_trains_on_its_share_of_each_batch(tmp_path: Path) -> None:
     together = make_settings(write_digits(tmp_path), **fields)
     alone = make_settings(together.data, **fields, run_dir=tmp_path / "alone")
     with two_ranks(together) as ranks:
-        assert [rank.wait(timeout=60) for rank in ranks] == [0, 0]
+        assert [rank.wait(timeout=100) for rank in ranks] == [0, 0]
     assert train(alone) == 0
     assert [epoch["epoch"] for epoch in metrics(together)] == [1, 2, 3]
-    for one, other in zip(metrics(together), metrics(alone), strict=True):
-        assert one == pytest.approx(other, rel=1e-4)
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        figures = ([epoch[name] for epoch in metrics(settings)] for settings in (together, alone))
+        assert next(figures) == pytest.approx(next(figures), rel=1e-4)
     weights, same = model(together)["state_dict"], model(alone)["state_dict"]
     assert all(torch.allclose(weights[name], same[name], atol=1e-5) for name in same)
 
@@ -53,13 +54,13 @@ def test_it_stops_all_ranks_after_the_same_batch_and_goes_on(tmp_path: Path) -> 
         read_until(ranks[0], " epoch 2/")
         ranks[1].send_signal(signal.SIGTERM)
         stopped = [read_until(rank, "INFO stopped in epoch") for rank in ranks]
-        assert [rank.wait(timeout=20) for rank in ranks] == [EXIT_CODE, EXIT_CODE]
+        assert [rank.wait(timeout=30) for rank in ranks] == [EXIT_CODE, EXIT_CODE]
     assert stopped[0] == stopped[1]
     done = metrics(settings)[-1]["epoch"]
     rest = make_settings(settings.data, architecture="simple_cnn", epochs=done + 1)
     with two_ranks(rest) as ranks:
         read_until(ranks[0], "INFO going on from the checkpoint")
-        assert [rank.wait(timeout=60) for rank in ranks] == [0, 0]
+        assert [rank.wait(timeout=100) for rank in ranks] == [0, 0]
     assert [epoch["epoch"] for epoch in metrics(settings)] == list(range(1, done + 2))
 
 
@@ -70,7 +71,7 @@ def test_it_ends_when_another_rank_dies(tmp_path: Path) -> None:
         read_until(ranks[0], " epoch 1/")
         ranks[1].kill()
         read_until(ranks[0], "ERROR")
-        assert ranks[0].wait(timeout=20) == 1
+        assert ranks[0].wait(timeout=30) == 1
     assert json.loads((settings.run_dir / "failure.json").read_text())["kind"] == "error"
 
 

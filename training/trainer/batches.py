@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from training.trainer.failures import Failure, first_line
-from training.trainer.stopping import Stop, Stopped
+from training.trainer.failures import Failure
 
 # The rest is for weights, gradients and activations.
 SHARE_OF_DEVICE = 0.4
@@ -43,7 +42,7 @@ def make_source(
         return Resident(as_tensor(inputs), targets)
     if device.type == "cuda" and inputs.nbytes < SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
         return Resident(copied(inputs, device), targets.to(device))
-    return Streamed(inputs, targets, device, workers=workers, stop=stop)
+    return Streamed(inputs, targets, device, workers=workers)
 
 
 def as_tensor(inputs: NDArray[np.generic]) -> Tensor:
@@ -79,13 +78,10 @@ class Resident:
 class Streamed:
     """Samples in a file, read by worker processes a few batches ahead."""
 
-    def __init__(
-        self, inputs: NDArray[np.generic], targets: Tensor, device: torch.device, *, workers: int, stop: Stop | None
-    ) -> None:
+    def __init__(self, inputs: NDArray[np.generic], targets: Tensor, device: torch.device, *, workers: int) -> None:
         self.rows = Rows(inputs, targets)
         self.device = device
         self.workers = workers
-        self.stop = stop
 
     def place(self, rows: Tensor) -> Tensor:
         return rows
@@ -97,11 +93,15 @@ class Streamed:
             sampler=shares,
             num_workers=self.workers,
             multiprocessing_context="fork" if self.workers else None,
-            worker_init_fn=leave_stopping_to_the_parent,
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # not the global one, whose numbers the training counts on
         )
-        batches = iter(loader)
+        # Whoever stops the training may signal its readers, too. They inherit the mask and leave that to this process.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            batches = iter(loader)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         while (batch := self._next(batches)) is not None:
             samples, targets = batch
             yield samples.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
@@ -109,10 +109,8 @@ class Streamed:
     def _next(self, batches: Iterator[Batch]) -> Batch | None:
         try:
             return next(batches, None)
-        except (RuntimeError, OSError) as error:
-            if self.stop and self.stop.is_requested:  # whoever stopped the training ended its workers, too
-                raise Stopped from error
-            raise Failure("data", f"a process that reads samples failed: {first_line(error)}") from error
+        except OSError as error:
+            raise Failure("data", f"the samples can no longer be read: {error}") from error
 
 
 class Rows(Dataset[Batch]):
@@ -122,7 +120,3 @@ class Rows(Dataset[Batch]):
 
     def __getitem__(self, rows: Any) -> Batch:
         return torch.from_numpy(np.asarray(self.inputs[rows.numpy()])), self.targets[rows]
-
-
-def leave_stopping_to_the_parent(worker: int) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

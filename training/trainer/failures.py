@@ -20,6 +20,8 @@ def explain(error: Exception) -> Failure:
     if is_out_of_memory(error):
         where = "" if is_from_cpu(error) else "CUDA "
         return Failure("out_of_memory", f"{where}out of memory: use a smaller batch_size ({first_line(error)})")
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):  # raised by torch at any line
+        return Failure("data", f"a process that reads samples died: {first_line(error)}")
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         return Failure("error", f"no space left: {error.strerror}: {error.filename or 'unknown file'}")
     return Failure("error", f"{type(error).__name__}: {first_line(error)}")

@@ -49,7 +49,7 @@ def prepare(settings: Settings, stop: Stop, ranks: Ranks, report: Report, scratc
     rows = split(samples.targets, is_stratified=not objective.is_regression, seed=settings.seed)
     normalise(network, samples, rows[0], objective)
     network.place(ranks.device)
-    data = place_data(samples, rows, network, objective, workers=settings.workers, stop=stop)
+    data = place_data(samples, rows, network, objective, workers=settings.workers)
     work = Work(
         settings=settings,
         network=network,
@@ -100,15 +100,12 @@ def place_data(
     objective: Objective,
     *,
     workers: int,
-    stop: Stop | None = None,
 ) -> Data:
     """`rows`: of the training and of the validation part. The network is on its device already."""
     targets = torch.from_numpy(samples.targets)
     targets = objective.prepare(targets, network.target_mean.cpu(), network.target_spread.cpu())
     train, validation = (Part(part, variation_of(targets[part])) for part in rows)
-    source = make_source(
-        samples.inputs, targets, network.mean.device, is_on_disk=samples.is_on_disk, workers=workers, stop=stop
-    )
+    source = make_source(samples.inputs, targets, network.mean.device, is_on_disk=samples.is_on_disk, workers=workers)
     return Data(source, train, validation)
 
 
