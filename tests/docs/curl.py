@@ -40,11 +40,11 @@ def call(line: str, variables: dict[str, str], folder: Path | None = None) -> An
 
 
 def words_of(line: str, variables: dict[str, str]) -> list[str]:
-    """As a shell would split them, variables replaced outside single quotes; without `curl` and `-N`."""
+    """As a shell would split them, variables replaced outside single quotes; without `curl`, `-N` and `-f`."""
     quoted = re.sub(r"'[^']*'", lambda found: found[0].replace("$", "\0"), line.replace("\\\n", " "))
     for name, value in variables.items():
         quoted = quoted.replace(f"${name}", value)
-    return [word for word in shlex.split(quoted.replace("\0", "$"))[1:] if word != "-N"]
+    return [word for word in shlex.split(quoted.replace("\0", "$"))[1:] if word not in ("-N", "-f")]
 
 
 def form(field: str, folder: Path | None) -> bytes:
