@@ -47,14 +47,20 @@ def survey(path: Path, file_name: str) -> Dataset:
         return arrays.survey_npy(_bare(path), path.stat().st_size)
     if suffix == ".npz":
         return arrays.survey_npz(lambda: path.open("rb"))
-    return images.survey(path, file_name) or _survey_inner(path, file_name)
+    return _survey_archive(path, file_name)
 
 
-def _survey_inner(path: Path, file_name: str) -> Dataset:
-    """The one table or array file of an archive without images."""
+def _survey_archive(path: Path, file_name: str) -> Dataset:
+    """The images of an archive, or the one table or array file of an archive without images."""
+    pictures = images.ImageSurvey()
     kinds: dict[str, list[archives.Member]] = {".csv": [], ".npy": [], ".npz": []}
     for member in archives.members(path, file_name):
-        kinds.get(member.suffix, []).append(member)
+        if member.suffix in images.SUFFIXES:
+            pictures.add(member)
+        else:
+            kinds.get(member.suffix, []).append(member)
+    if pictures.paths:
+        return pictures.result(path, file_name)
     for found in (kinds[".csv"], kinds[".npy"] + kinds[".npz"]):
         if len(found) > 1:
             names = f"{shown(found[0].name)} and {shown(found[1].name)}"

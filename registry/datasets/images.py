@@ -10,7 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,32 +72,37 @@ class ImageSet:
             raise Unreadable("the archive changed while it was read")
 
 
-def survey(path: Path, file_name: str) -> ImageSet | None:
-    """Read the names of all images and the headers of the first ones; None when the archive holds no image."""
-    paths: list[tuple[str, ...]] = []
-    headers: list[Header] = []
-    for member in _images(path, file_name):
-        paths.append(member.parts)
-        if len(headers) < HEADERS_READ:
-            headers.append(_header(member))
-    if not paths:
-        return None
-    first = headers[0]
-    classes, reason = _classes(paths)
-    labels = Labels("classes", tuple(sorted(set(classes)))) if classes else None
-    facts = Facts(
-        format="images",
-        sample_count=len(paths),
-        dimensions=f"{first.height}x{first.width}x{first.channels}",
-        input_shape=_usual_shape(headers) if labels else (),
-        target="classes" if labels else "",
-        class_count=labels.class_count if labels else None,
-        untrainable_reason=reason,
-    )
-    if labels is None or classes is None:
-        return ImageSet(path, file_name, facts)
-    numbers = {name: number for number, name in enumerate(labels.values)}
-    return ImageSet(path, file_name, facts, labels, _ranks(paths), tuple(numbers[name] for name in classes))
+@dataclass
+class ImageSurvey:
+    """Fed with all images of an archive, it keeps their names and the headers of the first ones."""
+
+    paths: list[tuple[str, ...]] = field(default_factory=list)
+    headers: list[Header] = field(default_factory=list)
+
+    def add(self, member: Member) -> None:
+        """Raises Unreadable when it is one of the first and no image."""
+        self.paths.append(member.parts)
+        if len(self.headers) < HEADERS_READ:
+            self.headers.append(_header(member))
+
+    def result(self, path: Path, file_name: str) -> ImageSet:
+        """The set of at least one image, in the archive at `path`."""
+        classes, reason = _classes(self.paths)
+        labels = Labels("classes", tuple(sorted(set(classes)))) if classes else None
+        first = self.headers[0]
+        facts = Facts(
+            format="images",
+            sample_count=len(self.paths),
+            dimensions=f"{first.height}x{first.width}x{first.channels}",
+            input_shape=_usual_shape(self.headers) if labels else (),
+            target="classes" if labels else "",
+            class_count=labels.class_count if labels else None,
+            untrainable_reason=reason,
+        )
+        if labels is None or classes is None:
+            return ImageSet(path, file_name, facts)
+        numbers = {name: number for number, name in enumerate(labels.values)}
+        return ImageSet(path, file_name, facts, labels, _ranks(self.paths), tuple(numbers[name] for name in classes))
 
 
 def _images(path: Path, file_name: str) -> Generator[Member, None, None]:
