@@ -36,7 +36,6 @@ def make_source(
     *,
     is_on_disk: bool,
     workers: int,
-    stop: Stop | None,
 ) -> Source:
     if device.type == "cpu" and not is_on_disk:
         return Resident(as_tensor(inputs), targets)
