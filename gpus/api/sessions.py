@@ -11,8 +11,9 @@ from rest_framework.views import APIView
 from gpus.host import HostSample, newest_host_sample
 from gpus.inventory import node_name
 from gpus.models import Gpu
+from mlserver.api.negotiation import WhateverIsAccepted
 from mlserver.api.reading import Row
-from mlserver.api.rendering import json_response
+from mlserver.api.rendering import OrjsonRenderer, json_response
 
 MIB, GIB = 1024**2, 1024**3
 
@@ -34,6 +35,9 @@ class SystemInfoAnswer(s.Serializer[Row]):
 
 
 class SystemInfo(APIView):
+    renderer_classes = (OrjsonRenderer,)
+    content_negotiation_class = WhateverIsAccepted
+
     @extend_schema(
         tags=["training"],
         operation_id="system_info",

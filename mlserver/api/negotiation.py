@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 
-class WhateverIsAccepted(BaseContentNegotiation):
+class WhateverIsAccepted(DefaultContentNegotiation):
     """`Accept` is not looked at: what is answered follows from the path, and errors are JSON."""
 
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> tuple[Any, str]:
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
         renderer: BaseRenderer = renderers[0]
         return renderer, str(renderer.media_type)

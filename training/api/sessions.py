@@ -10,9 +10,10 @@ from rest_framework.viewsets import ViewSet
 
 from mlserver.accounts.permissions import require_owner
 from mlserver.api.idempotency import idempotent
+from mlserver.api.negotiation import WhateverIsAccepted
 from mlserver.api.parsing import query_int
 from mlserver.api.reading import Row
-from mlserver.api.rendering import json_response
+from mlserver.api.rendering import OrjsonRenderer, json_response
 from mlserver.errors import NotFound
 from training import sessions
 from training.api.session_json import (
@@ -39,6 +40,8 @@ LIMIT = OpenApiParameter("limit", int, description=f"newest entries, 1-{MAX_LINE
 class SessionSet(ViewSet):
     """Trainings of the built-in trainer. Stopping one takes its owner or an administrator."""
 
+    renderer_classes = (OrjsonRenderer,)
+    content_negotiation_class = WhateverIsAccepted
     conflicting_actions = ("stop", "cancel")
 
     @extend_schema(

@@ -82,3 +82,10 @@ def test_it_costs_the_same_queries_however_many_there_are(row, client, django_as
     client.get(f"/api/v1/training/{row}")
     with django_assert_num_queries(3 if row == "sessions" else 2):  # key, sessions, reasons
         assert len(client.get(f"/api/v1/training/{row}").json()) == (10 if row == "sessions" else 5)
+
+
+@pytest.mark.parametrize("accept", ["text/html", "text/csv", "*/*", ""])
+@pytest.mark.parametrize("path", ["training/sessions", "training/sess_000000000000/status", "system/info"])
+def test_it_answers_json_whatever_is_accepted(path, accept, client):
+    answer = client.get(f"/api/v1/{path}", headers={"Accept": accept})
+    assert (answer.status_code in (200, 404), answer["Content-Type"]) == (True, "application/json")

@@ -80,9 +80,9 @@ def test_it_makes_a_task_of_the_built_in_trainer(digits, home: Path, settings):
 
     assert (task.owner, task.source, task.project, task.name) == (owner, "training", "training", "mlp_digits")
     assert (task.is_session, task.grace_s, task.ranks, task.gpus, task.cpus) == (True, 30, 1, 0, 1)
-    assert list(task.config) == [
+    assert sorted(task.config) == sorted([
         "model_architecture", "dataset_name", "learning_rate", "batch_size", "epochs", "optimizer", "loss_function",
-    ]  # fmt: skip
+    ])  # fmt: skip
     assert task.command == [
         sys.executable, "-m", "training.trainer", "--architecture", "mlp", "--dataset", "digits", "--data", str(data),
         "--session-dir", str(home / "sessions" / said["session_id"]), "--learning-rate", "0.0001",
