@@ -20,6 +20,8 @@ MAX_DIRECTORY_BYTES = 128 << 20
 """The most of a zip archive's table of contents: zipfile reads it whole, before any member can be counted."""
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
 _BLOCK = 512
+# Folders become names of classes, which are stored as UTF-8; tarfile gives bytes that are none as surrogates.
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _STORED_OR_DEFLATED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _IS_ENCRYPTED = 0x1
@@ -92,7 +94,11 @@ def _parts(name: str) -> tuple[str, ...]:
         raise Unreadable(f"the member {shown(name)} leads out of the archive")
     if "\\" in name or "\0" in name:
         raise Unreadable(f"the member {shown(name)} has a backslash or a zero byte in its name")
-    return tuple(part for part in parts if part not in ("", "."))
+    return tuple(_UNWRITABLE.sub(_escaped, part) for part in parts if part not in ("", "."))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\x{ord(match[0]):02x}"
 
 
 def _tar_members(path: Path, *, is_compressed: bool) -> Generator[Member, None, None]:

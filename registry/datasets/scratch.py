@@ -43,10 +43,9 @@ def kept_in(
             try:
                 _write(part, shape, dtype, targets, fill)
                 _save(targets_path, targets)
-            except BaseException:
+                part.replace(inputs_path)  # last: it says that both are whole
+            finally:
                 part.unlink(missing_ok=True)
-                raise
-            part.replace(inputs_path)  # last: it says that both are whole
     return np.load(inputs_path, mmap_mode="r"), np.load(targets_path)
 
 

@@ -64,6 +64,11 @@ def test_it_ignores_what_is_no_image_of_the_set(tmp_path: Path) -> None:
     assert facts_of(path).sample_count == 6
 
 
+def test_it_makes_names_of_classes_that_can_be_written(tmp_path: Path) -> None:
+    path = making.tar(tmp_path / "a.tar", making.folders("k\udce4fer", "two\nlines", "\u30cd\u30b3"))
+    assert loaded(path).classes == ["k\\xdce4fer", "two\\x0alines", "\u30cd\u30b3"]
+
+
 def test_it_registers_images_without_classes(tmp_path: Path) -> None:
     facts = facts_of(making.tar(tmp_path / "a.tar", making.folders("photos/2024")))
     assert (facts.sample_count, facts.dimensions, facts.input_shape, facts.target) == (3, "8x8x3", (), "")
