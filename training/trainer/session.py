@@ -20,6 +20,7 @@ def run(settings: Settings, stop: Stop) -> int:
     say_warnings()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
     ranks = Ranks()
+    say("DEBUG", f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads, {ranks.device}")
     report = Report(settings.run_dir, rank=ranks.rank, ranks=ranks.count)
     try:
         train(settings, stop, ranks, report)
