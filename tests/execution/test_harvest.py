@@ -125,6 +125,12 @@ def test_a_failure_without_a_readable_sentence_keeps_the_exit_code(run: Run, con
     assert finished(run, exit_code=3).exit_reason == "exit code 3"
 
 
+def test_a_trainer_that_came_to_no_words_is_told_by_the_last_line_of_its_log(run: Run) -> None:
+    left(run, "logs.txt", "Traceback (most recent call last):\nModuleNotFoundError: No module named 'torch'\n\n")
+    finished(run, exit_code=1)
+    assert run.exit_reason == "exit code 1; its last line says: ModuleNotFoundError: No module named 'torch'"
+
+
 @pytest.mark.parametrize("content", ['{"error": "no", "kind": []}', '{"error": "no", "kind": {}}'])
 def test_a_kind_that_is_no_word_is_none(run: Run, content: str) -> None:
     left(run, "failure.json", content)

@@ -10,11 +10,9 @@ from mlserver.errors import OutOfSpace
 from training.execution.classify import Outcome, classify, kernel_log_since
 from training.execution.control import Control
 from training.execution.harvest import harvest
+from training.execution.last_words import last_lines
 from training.execution.settle import settle
 from training.models import Event, ExitClass, Run, RunProcess
-from training.tracking.logs.files import opened_log
-
-LAST_LINES_BYTES = 8192
 
 
 def finish(run_id: str) -> str:
@@ -31,7 +29,7 @@ def finish(run_id: str) -> str:
     if len(ended) < len(records):
         return end_other_ranks(run, outcome, set(records) - set(ended))
     try:
-        outcome = harvest(run, outcome)
+        outcome = harvest(run, outcome, rank=rank)
     except (OSError, OutOfSpace) as error:
         Event.objects.say_again("NotRegistered", f"what the run left cannot be stored yet: {error}", run=run)
         return f"{run_id}: waits for storage, {error}"
@@ -49,17 +47,6 @@ def outcome_of(run: Run, rank: int, record: dict[str, Any]) -> Outcome:
     was_sigkilled = record.get("exit_signal") == 9 or record.get("exit_code") == 137
     kernel_log = kernel_log_since(record.get("started_at") or 0) if was_sigkilled else None
     return classify(record, lines, kernel_log)
-
-
-def last_lines(run: Run, rank: int) -> str:
-    """The end of the log, empty when there is none to be read; a failing disk must not keep the run from ending."""
-    try:
-        with opened_log(run, rank) as log:
-            if log is not None:
-                return log.read(max(log.size - LAST_LINES_BYTES, 0), log.size).decode(errors="replace")
-    except OSError:
-        return ""
-    return ""
 
 
 def worst(outcomes: dict[int, Outcome]) -> tuple[int, Outcome]:

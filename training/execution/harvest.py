@@ -10,6 +10,7 @@ from registry.models import ArtifactType, ArtifactVersion
 from registry.publish import publish
 from training import paths
 from training.execution.classify import Outcome
+from training.execution.last_words import last_line
 from training.models import ExitClass, Run, RunArtifact, TrainingSession, Usage
 from training.tracking import epochs
 from training.tracking.job_files import OpenFile, opened_below
@@ -23,18 +24,18 @@ class AlreadyRegistered(Exception):
     """Another worker has registered the model of this run."""
 
 
-def harvest(run: Run, outcome: Outcome) -> Outcome:
+def harvest(run: Run, outcome: Outcome, *, rank: int = 0) -> Outcome:
     """Take in what the run of a session left, and say how it ended; of other runs nothing. Safe to repeat.
 
-    All its processes have ended. Raises OutOfSpace and OSError while the model cannot be stored: the run stays as it
-    is and is looked at again.
+    All its processes have ended; the outcome is that of `rank`. Raises OutOfSpace and OSError while the model cannot
+    be stored: the run stays as it is and is looked at again.
     """
     if run.task is None or not run.task.is_session:
         return outcome
     epochs.take_in(run, is_over=True)
     if outcome.exit_class == ExitClass.OK:
         return register_model(run, run.task.session, outcome)
-    return explained(run, outcome)
+    return explained(run, outcome, rank)
 
 
 def register_model(run: Run, session: TrainingSession, outcome: Outcome) -> Outcome:
@@ -86,20 +87,29 @@ def metadata_of(run: Run, session: TrainingSession) -> dict[str, object]:
     }
 
 
-def explained(run: Run, outcome: Outcome) -> Outcome:
-    """A failure with the trainer's own sentence, where it left one."""
+def explained(run: Run, outcome: Outcome, rank: int) -> Outcome:
+    """A failure in the words of the trainer; of one that came to no words, with the last line of its log."""
+    if outcome.exit_class not in (ExitClass.ERROR, ExitClass.OOM):
+        return outcome
+    error, kind = told_failure(run)
+    if error:
+        return Outcome(ExitClass.OOM if kind == OUT_OF_MEMORY else outcome.exit_class, error)
+    last = last_line(run, rank)
+    return replace(outcome, reason=f"{outcome.reason}; its last line says: {last}") if last else outcome
+
+
+def told_failure(run: Run) -> tuple[str, object]:
+    """Sentence and kind of the trainer's failure record, an empty sentence without one that can be read."""
     with opened_in_run(run, paths.FAILURE_NAME) as file:
         said = file.read(0, min(file.size, FAILURE_BYTES)) if file is not None else b""
     try:
         failure = json.loads(said)
         error, kind = failure["error"], failure.get("kind")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return outcome
-    if outcome.exit_class not in (ExitClass.ERROR, ExitClass.OOM) or not isinstance(error, str):
-        return outcome
-    reason = error.replace("\0", "").encode(errors="replace").decode()[:REASON_LENGTH].strip()
-    exit_class = ExitClass.OOM if kind == OUT_OF_MEMORY else outcome.exit_class
-    return replace(outcome, reason=reason, exit_class=exit_class) if reason else outcome
+        return "", None
+    if not isinstance(error, str):
+        return "", None
+    return error.replace("\0", "").encode(errors="replace").decode()[:REASON_LENGTH].strip(), kind
 
 
 @contextlib.contextmanager
