@@ -19,11 +19,20 @@ def test_it_fails_when_the_loss_is_no_number(tmp_path: Path, rows: int, capsys: 
     data = write_samples(tmp_path / "big.npz", np.random.rand(rows, 3).astype(np.float32), np.random.rand(rows))
     settings = make_settings(data, loss_function="mse", learning_rate=1e30, optimizer="sgd", batch_size=2)
     assert train(settings) == 1
-    said = "the loss became NaN or infinite in epoch 1 at learning rate 1e+30: use a smaller one"
+    said = "the loss became NaN or infinite in epoch 1 at learning rate 1e+30: use a smaller learning rate"
     assert failure(settings) == {"error": said, "kind": "nan"}
     assert f"ERROR {said}" in capsys.readouterr().out
     assert not (settings.run_dir / "model.pth").exists()
     assert not (settings.run_dir / "events.jsonl").exists()
+
+
+def test_it_fails_when_the_last_batch_ruined_the_weights(tmp_path: Path) -> None:
+    """A single batch: its loss is fine, the weights it leaves are not."""
+    data = write_samples(tmp_path / "big.npz", np.random.rand(20, 3).astype(np.float32), np.random.rand(20))
+    settings = make_settings(data, loss_function="mse", learning_rate=1e30, optimizer="sgd", epochs=1)
+    assert train(settings) == 1
+    assert failure(settings)["error"].startswith("the validation loss became NaN or infinite in epoch 1 at")
+    assert not (settings.run_dir / "model.pth").exists()
 
 
 def test_it_fails_when_the_gpu_has_no_memory_left(

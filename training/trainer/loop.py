@@ -1,5 +1,6 @@
 """The training itself: epochs of batches, validation after each, and where it stands."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ class Loop:
         self.work.ranks.average(self.work.network)
         score = self.tally.score(self.work.train.variation)
         validation = self._validate()
+        if validation and not math.isfinite(validation.loss):
+            raise self._diverged("validation loss")  # of the weights that the last batch left
         samples = len(self.work.train.rows) - first * settings.batch_size
         self.metrics = {
             "epoch": self.epoch,
@@ -114,11 +117,11 @@ class Loop:
 
     def _fold(self) -> None:
         if not self.tally.fold():
-            rate = self.work.settings.learning_rate
-            raise Failure(
-                "nan",
-                f"the loss became NaN or infinite in epoch {self.epoch} at learning rate {rate:g}: use a smaller one",
-            )
+            raise self._diverged("loss")
+
+    def _diverged(self, what: str) -> Failure:
+        where = f"in epoch {self.epoch} at learning rate {self.work.settings.learning_rate:g}"
+        return Failure("nan", f"the {what} became NaN or infinite {where}: use a smaller learning rate")
 
     def _validate(self) -> Score | None:
         work = self.work

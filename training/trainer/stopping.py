@@ -35,7 +35,7 @@ class Stop:
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        threading.Thread(target=self._end_after_grace, args=(reader,), daemon=True).start()
+        threading.Thread(target=self._end_after_signal, args=(reader,), daemon=True).start()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self.has_begun:
@@ -44,10 +44,10 @@ class Stop:
             os._exit(EXIT_CODE)
         self.is_requested = True
 
-    @staticmethod
-    def _end_after_grace(reader: int) -> None:
+    def _end_after_signal(self, reader: int) -> None:
         while signal.SIGTERM not in os.read(reader, 64):
             pass
-        time.sleep(GIVE_UP_AFTER_S)
+        if self.has_begun:
+            time.sleep(GIVE_UP_AFTER_S)
         os.write(1, b"WARNING stopped without a checkpoint: the other ranks did not answer\n")
         os._exit(EXIT_CODE)
