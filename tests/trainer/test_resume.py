@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from registry.datasets import load
-from tests.trainer.sessions import have_same_weights, make_settings, metrics, model, train, write_digits
+from tests.trainer.sessions import have_same_weights, make_settings, metrics, model, train, write_digits, write_samples
 from training.trainer.settings import Settings
 from training.trainer.stopping import EXIT_CODE
 
@@ -44,6 +45,17 @@ def test_it_goes_on_with_samples_from_a_file(tmp_path: Path, whole: Settings, mo
     assert list((tmp_path / "samples").iterdir()), "the samples were not kept for the next run"
     assert train(settings) == 0
     assert have_same_weights(settings, whole)
+
+
+def test_it_goes_on_with_colours(tmp_path: Path) -> None:
+    """Convolutions over several channels lie in memory in another order."""
+    numbers = np.random.RandomState(0)
+    data = write_samples(tmp_path / "set.npz", numbers.rand(60, 8, 8, 3).astype(np.float32), np.arange(60) % 3)
+    fields = {"architecture": "simple_cnn", "batch_size": 8}
+    whole = make_settings(data, **fields, run_dir=tmp_path / "1", session_dir=tmp_path / "1")
+    other = make_settings(data, **fields, run_dir=tmp_path / "2", session_dir=tmp_path / "2")
+    assert [train(whole), train(other, stop_after=3), train(other)] == [0, EXIT_CODE, 0]
+    assert have_same_weights(whole, other)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])

@@ -51,9 +51,10 @@ class Network(nn.Module):
         return result
 
     def place(self, device: torch.device) -> None:
-        """Move there, convolutions in the layout that GPUs are fast with."""
+        """Move there, convolutions in the layout of images as files have them, channels last; GPUs want it so, too."""
         self.to(device)
-        if device.type == "cuda" and self.takes_images:
+        is_same_either_way = self.plan.input_shape[-1] == 1 and device.type == "cpu"
+        if self.takes_images and not is_same_either_way:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
