@@ -12,10 +12,11 @@ import torch
 
 from tests.serving import free_port
 from tests.trainer.sessions import make_settings, metrics, model, read_until, start, train, write_digits
+from training.trainer.losses import Objective
 from training.trainer.ranks import Ranks
 from training.trainer.settings import Settings
 from training.trainer.stopping import EXIT_CODE
-from training.trainer.tally import stand_in
+from training.trainer.tally import Tally, stand_in
 
 
 @contextmanager
@@ -82,6 +83,20 @@ def test_it_takes_every_second_sample_of_a_batch(
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     assert [share.tolist() for share in Ranks().shares(torch.arange(count), 4)] == shares
+
+
+def test_it_counts_no_sample_twice_when_batches_are_smaller_than_the_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    ranks, rows = Ranks(), torch.arange(3)
+    shares = stand_in(ranks.shares(rows, 1), rows, 1)
+    assert [share.tolist() for share in shares] == [[0], [1], [2]]
+    tally = Tally(Objective("cross_entropy"), 3, 1, ranks=ranks, device=torch.device("cpu"))
+    for _ in shares:
+        tally.add(torch.tensor(5.0), torch.ones(1, 2), torch.zeros(1, dtype=torch.int64))
+    assert tally.fold()
+    assert tally.weights == [0, 0, 0]
+    assert tally.losses.tolist() == tally.marks.tolist() == [0, 0, 0]
 
 
 def test_it_stands_in_with_a_sample_where_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class Ranks:
         if self.is_alone:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+        return DistributedDataParallel(network, device_ids=devices, forward_sync_buffers=False)
 
     def shares(self, rows: Tensor, batch_size: int) -> Sequence[Tensor]:
         """This rank's part of each batch; empty when the last batch has fewer samples than there are ranks."""

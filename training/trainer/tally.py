@@ -47,6 +47,8 @@ class Tally:
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> bool:
         """The next batch. True when it is time to `fold`, which waits for the device."""
+        if not self.weights[self.batch + len(self._pending)]:  # a stand-in, see below
+            outputs, targets = outputs[:0], targets[:0]
         self._pending.append((loss.detach(), outputs.detach(), targets))
         return len(self._pending) == FOLD_EVERY
 
@@ -60,9 +62,7 @@ class Tally:
         stacked = torch.stack(losses) * self._weights[begin : self.batch]
         self.losses[begin : self.batch] = stacked
         positions = torch.cat(tuple(self._positions[begin : self.batch]))
-        # Of a batch that left nothing to this rank, its outputs stand for nobody: they are the last, and cut off.
-        marks = self.objective.marks(torch.cat(outputs), torch.cat(targets))
-        self.marks[positions] = marks[: len(positions)]
+        self.marks[positions] = self.objective.marks(torch.cat(outputs), torch.cat(targets))
         return bool(stacked.isfinite().all())
 
     def gather(self) -> None:
@@ -88,7 +88,11 @@ class Tally:
 
 
 def stand_in(shares: Sequence[Tensor], rows: Tensor, batch_size: int) -> Sequence[Tensor]:
-    """`shares` with a first sample of the batch in place of nothing: every rank must take part in every batch."""
-    if not shares or len(shares[-1]):
+    """`shares` with the batch's first sample in place of nothing: every rank must take part in every batch.
+
+    Nothing is left to a rank when a batch has fewer samples than there are ranks.
+    """
+    if all(len(share) for share in shares[:1]) and all(len(share) for share in shares[-1:]):
         return shares
-    return [*shares[:-1], torch.split(rows, batch_size)[-1][:1]]
+    batches = torch.split(rows, batch_size)
+    return [share if len(share) else batch[:1] for share, batch in zip(shares, batches, strict=True)]
