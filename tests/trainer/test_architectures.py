@@ -1,10 +1,14 @@
 """Every network takes every sample that the server lets through."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import nn
 
 from training.trainer.architectures import BODIES
 from training.trainer.architectures.norm import BatchNorm2d
+from training.trainer.architectures.resnet import Residual, basic, bottleneck
 from training.trainer.catalog import ARCHITECTURES
 from training.trainer.network import Network, Plan
 
@@ -67,6 +71,13 @@ def test_it_looks_at_small_images_closely(
         network = make_network(architecture, shape)
     first = next(module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
     assert first.kernel_size == convolution
+
+
+@pytest.mark.parametrize("make_block", [basic, bottleneck])
+def test_it_begins_with_the_shortcuts_alone(make_block: Callable[[int, int, int], nn.Sequential]) -> None:
+    width = 4 if make_block is bottleneck else 16
+    images = torch.rand(2, 16, 5, 5)
+    assert torch.equal(Residual(make_block(16, width, 1), nn.Identity())(images), images)
 
 
 def test_it_has_as_many_weights_as_published() -> None:

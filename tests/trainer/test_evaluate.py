@@ -80,6 +80,11 @@ def test_it_refuses_a_file_that_is_no_model(trained: Settings, capsys: pytest.Ca
     assert "is no model of this trainer" in said
 
 
+def test_it_refuses_a_model_that_is_not_there(trained: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "nowhere.pth", "--data", str(trained.data)]) == 1
+    assert capsys.readouterr().out.endswith("ERROR nowhere.pth cannot be read: No such file or directory\n")
+
+
 def test_it_refuses_samples_of_another_shape(
     trained: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

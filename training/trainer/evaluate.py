@@ -36,6 +36,8 @@ def measure(asked: Evaluation, scratch: Path) -> Score | None:
     try:
         content = read_model(asked.model)
         network, config = rebuild(content), content["config"]
+    except OSError as error:
+        raise Failure("error", f"{asked.model} cannot be read: {error.strerror}") from error
     except (ValueError, LookupError, RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
         raise Failure("error", f"{asked.model} is no model of this trainer: {error}") from error
     objective, ranks = Objective(config["loss_function"]), Ranks()

@@ -50,10 +50,13 @@ def stem(input_shape: tuple[int, ...]) -> list[nn.Module]:
 
 
 class Residual(nn.Module):
-    """relu(inner(x) + shortcut(x))"""
+    """relu(inner(x) + shortcut(x)), at first without the inner part: that learns faster (Goyal et al. 2017)."""
 
-    def __init__(self, inner: nn.Module, shortcut: nn.Module) -> None:
+    def __init__(self, inner: nn.Sequential, shortcut: nn.Module) -> None:
         super().__init__()
+        last_norm = inner[-1]
+        assert isinstance(last_norm, BatchNorm2d)
+        nn.init.zeros_(last_norm.weight)
         self.inner = inner
         self.shortcut = shortcut
         self.relu = nn.ReLU(inplace=True)
@@ -63,12 +66,12 @@ class Residual(nn.Module):
         return result
 
 
-def basic(width_before: int, width: int, stride: int) -> nn.Module:
+def basic(width_before: int, width: int, stride: int) -> nn.Sequential:
     first, second = convolution(width_before, width, 3, stride=stride), convolution(width, width, 3)
     return nn.Sequential(*first, nn.ReLU(inplace=True), *second)
 
 
-def bottleneck(width_before: int, width: int, stride: int) -> nn.Module:
+def bottleneck(width_before: int, width: int, stride: int) -> nn.Sequential:
     narrow, look = convolution(width_before, width, 1), convolution(width, width, 3, stride=stride)
     widen = convolution(width, width * 4, 1)
     return nn.Sequential(*narrow, nn.ReLU(inplace=True), *look, nn.ReLU(inplace=True), *widen)
