@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.serving import free_port
+from tests.serving import REPOSITORY, free_port
 from tests.trainer.sessions import make_settings, metrics, model, read_until, start, train, write_digits
 from training.trainer.losses import Objective
 from training.trainer.ranks import Ranks
@@ -20,8 +20,8 @@ from training.trainer.tally import Tally, stand_in
 
 
 @contextmanager
-def two_ranks(settings: Settings) -> Iterator[list[subprocess.Popen[str]]]:
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+def two_ranks(settings: Settings, *, env: dict[str, str] | None = None) -> Iterator[list[subprocess.Popen[str]]]:
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())} | (env or {})
     ranks = [start(settings, env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)]
     try:
         yield ranks
@@ -63,6 +63,21 @@ def test_it_stops_all_ranks_after_the_same_batch_and_goes_on(tmp_path: Path) -> 
         read_until(ranks[0], "INFO going on from the checkpoint")
         assert [rank.wait(timeout=100) for rank in ranks] == [0, 0]
     assert [epoch["epoch"] for epoch in metrics(settings)] == list(range(1, done + 2))
+
+
+@pytest.mark.process
+def test_it_saves_a_checkpoint_when_the_first_rank_wants_to(tmp_path: Path) -> None:
+    """The other rank's clock says no; if it did not take part, the two would wait for each other."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nfrom training.trainer import checkpoint\n"
+        "checkpoint.EVERY_S, checkpoint.SHARE = (10**9, 0)[os.environ['RANK'] == '0'], 0\n"
+    )
+    settings = make_settings(write_digits(tmp_path), epochs=100_000)
+    with two_ranks(settings, env={"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}) as ranks:
+        read_until(ranks[0], " epoch 5/")
+        assert torch.load(settings.session_dir / "checkpoint.pt", weights_only=True)["epoch"] >= 3
+        ranks[0].send_signal(signal.SIGTERM)
+        assert [rank.wait(timeout=30) for rank in ranks] == [EXIT_CODE, EXIT_CODE]
 
 
 @pytest.mark.process

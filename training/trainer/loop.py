@@ -87,7 +87,8 @@ class Loop:
         self.work.report.epoch(self.metrics, epochs=settings.epochs)
         self.epoch += 1
         self.tally = self._new_tally()
-        if self.work.checkpoints.is_due() and self.epoch <= settings.epochs:
+        is_due = self.work.checkpoints.is_due() and self.epoch <= settings.epochs
+        if self.work.ranks.as_the_first(answer=is_due):
             self.save()
 
     def _train(self) -> None:

@@ -74,6 +74,14 @@ class Ranks:
                     distributed.all_reduce(values)
                     values /= self.count
 
+    def as_the_first(self, *, answer: bool) -> bool:
+        """Rank 0's answer, on every rank: clocks differ, and what all ranks do together all must do."""
+        if self.is_alone:
+            return answer
+        told = torch.tensor(int(answer))
+        distributed.broadcast(told, 0, group=self._control)
+        return bool(told.item())
+
     def agree(self, *, wants_to_stop: bool) -> bool:
         """Whether any rank wanted to stop one batch ago; the same answer on every rank, without waiting for it."""
         if self.is_alone:
