@@ -43,8 +43,13 @@ class Ranks:
         self._control = distributed.new_group(backend="gloo", timeout=PATIENCE)
 
     def leave(self) -> None:
-        if self._control is not None:
-            distributed.destroy_process_group()
+        """Returns when all ranks are here: one that ends with a question under way makes its peers abort."""
+        if self._control is None:
+            return
+        if self._asked is not None:
+            self._asked[1].wait()
+        distributed.barrier(group=self._control)
+        distributed.destroy_process_group()
 
     def wrap(self, network: Network) -> nn.Module:
         """The network to call in training. Statistics of batches stay each rank's own until `average`."""

@@ -46,7 +46,11 @@ def train(settings: Settings, stop: Stop, ranks: Ranks, report: Report) -> None:
         stop.insist()
     ranks.join()
     loop = prepare(settings, stop, ranks, report, scratch)
-    metrics = loop.run()
+    try:
+        metrics = loop.run()
+    except Stopped:
+        ranks.leave()
+        raise
     if ranks.rank == 0:
         path = settings.run_dir / "model.pth"
         save_model(path, loop.work.network, settings=settings, metrics=metrics)
