@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from gpus.availability import IDLE_MEMORY_MIB
 from gpus.driver import own_driver
-from gpus.models import SAMPLE_MAX_AGE, Gpu, Node
+from gpus.models import SAMPLE_MAX_AGE, SILENT_AFTER, Gpu, Node
 from gpus.readings import GpuProcess, GpuSample, Reader
 
 QUARANTINE_AT_LEAST = timedelta(seconds=30)
@@ -65,6 +65,11 @@ def note_alive(node: Node) -> bool:
     Node.objects.filter(pk=node.pk).update(agent_seen_at=now)
     node.agent_seen_at = now
     return was_away
+
+
+def note_gone(node: Node) -> None:
+    """The agent of `node` ends: nothing is placed there until it is heard of again."""
+    Node.objects.filter(pk=node.pk).update(agent_seen_at=timezone.now() - SILENT_AFTER)
 
 
 def users_of(uuid: str) -> list[GpuProcess] | None:

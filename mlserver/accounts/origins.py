@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from mlserver.accounts.peers import peer_of
-from mlserver.api.bodies import Failure
+from mlserver.api.bodies import Failure, validation_status_of
 from mlserver.api.failures import answer
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,11 @@ def objection_to(request: HttpRequest) -> Failure | None:
     except DisallowedHost:
         host = request.META.get("HTTP_HOST", "")[:100]
         return Failure(400, f"Host {host!r} is not served here; ALLOWED_HOSTS names the hosts that are.", "bad_request")
-    if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
-        return Failure(400, "The address contains the character NUL.", "bad_request")
+    if "\0" in request.path_info:
+        return Failure(404, "Nothing has the character NUL in its name.", "not_found")
+    if "%00" in request.META.get("QUERY_STRING", ""):
+        status = validation_status_of(request.path)
+        return Failure(status, "The query contains the character NUL, which no parameter takes.", "invalid")
     if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
         # The WSGI side reads Content-Length bytes: without the header a body would silently count as empty.
         return Failure(411, "The body needs a Content-Length; chunked bodies are not taken here.", "length_required")

@@ -26,6 +26,8 @@ from training.execution import requests
 from training.execution.agent import Agent
 from training.execution.control import Control
 from training.execution.identity import ProcessIdentity
+from training.models import Task
+from training.queue.scheduler import schedule
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -176,3 +178,16 @@ def test_it_asks_again_after_a_look_that_failed(caplog: pytest.LogCaptureFixture
         agent.guard(agent.hear_driver)
     assert "the agent goes on after this" in caplog.text
     assert agent.sampling.may_ask()
+
+
+@pytest.mark.django_db
+def test_an_agent_that_ends_says_so_and_nothing_more_is_placed_on_its_node(home: Path) -> None:
+    agent = Agent()
+    agent.node = make_node("box")
+    assert agent.node.is_reporting
+    agent.leave()
+    agent.node.refresh_from_db()
+    assert not agent.node.is_reporting
+    make_task()
+    assert schedule() == []
+    assert "its agent is not running" in Task.objects.get().waiting_reason

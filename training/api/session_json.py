@@ -66,7 +66,8 @@ def _status(row: Row, reasons: dict[int, str]) -> Row:
         "total_epochs": row["epochs"],
         # A session that was handed back has begun before, and is in the queue all the same.
         "start_time": None if state == SessionState.QUEUED else row["task__started_at"],
-        "end_time": stop_requested_at if state == SessionState.STOPPED and ended_at is None else ended_at,
+        # What was told once stays: its processes end later than the stop that they end by.
+        "end_time": (stop_requested_at or ended_at) if state == SessionState.STOPPED else ended_at,
         "error_message": (reasons.get(row["task_id"]) or NO_REASON) if state == SessionState.FAILED else None,
     }
 

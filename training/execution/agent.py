@@ -21,7 +21,7 @@ from gpus.host import store_host_sample
 from gpus.inventory import register_node
 from gpus.models import Node
 from gpus.sampling import Sampling
-from gpus.telemetry import note_alive, release_clean_quarantines
+from gpus.telemetry import note_alive, note_gone, release_clean_quarantines
 from mlserver.enqueue import enqueue
 from mlserver.heartbeat import enqueue_beat
 from mlserver.wakeup import Wakeup
@@ -77,6 +77,7 @@ class Agent:
             (Every(10), self.watch.note_heartbeats),
             (Every(5), enqueue_beat),
             (Every(600), lambda: enqueue("registry.tasks.upkeep")),
+            (Every(600), lambda: enqueue("training.queue.tasks.tidy")),
             (Every(5), self.sample_host),
         ]
 
@@ -101,7 +102,13 @@ class Agent:
                 for every, job in self.jobs:
                     if every.is_due():
                         self.guard(job)
+        self.guard(self.leave)
         connections.close_all()
+
+    def leave(self) -> None:
+        """Said before the agent ends: what is submitted from now on waits for the next one."""
+        if self.node is not None:
+            note_gone(self.node)
 
     def guard(self, job: Callable[[], object]) -> None:
         """One failing job (a locked database, a full disk, a bug) must not end the watch over all runs."""

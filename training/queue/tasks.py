@@ -2,6 +2,7 @@
 
 from training.execution import finish as finishing
 from training.execution import launch as launching
+from training.execution import tidy as tidying
 from training.execution.stop import deliver_stop
 from training.models import Run
 from training.queue.scheduler import schedule as place_waiting
@@ -34,3 +35,7 @@ def stop(run_id: str) -> str:
     if run is None or run.has_ended:
         return f"{run_id}: nothing to stop"
     return deliver_stop(run)
+
+
+def tidy() -> str:
+    return f"freed {tidying.tidy()} directories of sessions"

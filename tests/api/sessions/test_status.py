@@ -45,7 +45,7 @@ def test_a_recorded_stop_shows_on_what_still_runs_alone(status):
         ({"status": "waiting", "started_at": AT}, "queued", None, None),
         ({"status": "active", "started_at": AT}, "running", AT, None),
         ({"status": "active", "started_at": AT, "stop_requested_at": LATER}, "stopped", AT, LATER),
-        ({"status": "stopped", "started_at": AT, "stop_requested_at": AT, "ended_at": LATER}, "stopped", AT, LATER),
+        ({"status": "stopped", "started_at": AT, "stop_requested_at": AT, "ended_at": LATER}, "stopped", AT, AT),
         ({"status": "stopped", "stop_requested_at": LATER, "ended_at": LATER}, "stopped", None, LATER),
         ({"status": "completed", "started_at": AT, "ended_at": LATER}, "completed", AT, LATER),
     ],
