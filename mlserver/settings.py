@@ -195,6 +195,7 @@ CORS_ALLOW_HEADERS = (
 )  # fmt: skip
 CORS_EXPOSE_HEADERS = (
     "location", "retry-after", "upload-offset", "idempotent-replayed", "x-next-offset", "content-range", "etag",
+    "content-disposition",
 )  # fmt: skip
 
 REST_FRAMEWORK = {
@@ -224,12 +225,10 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "OAS_VERSION": "3.1.0",
+    "SORT_OPERATIONS": "mlserver.api.docs.in_document_order",
     "ENUM_NAME_OVERRIDES": {
-        "TaskStatus": "training.models.TaskStatus",
-        "RunStatus": "training.models.RunStatus",
-        "ExitClass": "training.models.ExitClass",
-        "EventType": "training.models.EventType",
-        "Source": "training.models.Source",
+        **{name: f"training.models.{name}" for name in ("TaskStatus", "RunStatus", "ExitClass", "EventType", "Source")},
+        "KeyState": "mlserver.accounts.models.KEY_STATES",
         "DatasetFormat": "registry.models.DatasetFormat",
         "SessionState": "training.models.session.SessionState",
     },

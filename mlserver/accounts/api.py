@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from mlserver.accounts.models import ApiKey
+from mlserver.accounts.models import KEY_STATES, ApiKey
 from mlserver.accounts.scopes import Scope
 from mlserver.api.filtering import Filters
 from mlserver.api.idempotency import idempotent
@@ -33,7 +33,7 @@ class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):
         required=False,
         help_text="default: the caller",
     )
-    state = serializers.ChoiceField(choices=("live", "expired", "revoked"), read_only=True)
+    state = serializers.ChoiceField(choices=KEY_STATES, read_only=True)
 
     class Meta:
         model = ApiKey

@@ -56,6 +56,9 @@ class ApiKeyManager(models.Manager["ApiKey"]):
         return row, key
 
 
+KEY_STATES = ("live", "expired", "revoked")
+
+
 class ApiKey(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_keys")
     name = models.CharField(max_length=100, help_text="what the key is for")
@@ -79,7 +82,7 @@ class ApiKey(models.Model):
 
     @property
     def state(self) -> str:
-        """`live`, `expired` or `revoked`."""
+        """One of KEY_STATES."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= timezone.now():

@@ -3,7 +3,7 @@
 # mypy: disable-error-code="no-untyped-call"
 # drf-spectacular annotates types but not all of its functions.
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
@@ -31,11 +31,25 @@ WITH_RETRY = {"429", "503"}
 RETRY_AFTER = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
 KEY_PARAMETER = OpenApiParameter(
     HEADER,
-    str,
+    {"type": "string", "maxLength": MAX_KEY_CHARACTERS},
     "header",
     description=f"a word of yours, at most {MAX_KEY_CHARACTERS} characters: the same call with it, sent again within "
     "24 hours, creates nothing new and answers what the first one did",
 )
+
+
+def whole_parameter(name: str, said: str, *, default: int, at_least: int, at_most: int) -> OpenApiParameter:
+    """A whole number in the query; bounds included, as `query_int` checks them."""
+    rule = {"type": "integer", "minimum": at_least, "maximum": at_most, "default": default}
+    return OpenApiParameter(name, rule, description=said)
+
+
+def text_parameter(
+    name: str, said: str, *, pattern: str, at_most: int | None = None, location: Literal["path", "query"] = "path"
+) -> OpenApiParameter:
+    """Required text that matches `pattern` as a whole and has `at_most` characters."""
+    rule: dict[str, Any] = {"type": "string", "pattern": f"^{pattern}$"} | ({"maxLength": at_most} if at_most else {})
+    return OpenApiParameter(name, rule, location, required=True, description=said)
 
 
 class Refusal(s.Serializer[dict[str, object]]):

@@ -1,4 +1,4 @@
-"""URL map of the Training API, in the order of its document but for `sessions` and `queue`: fixed words go first."""
+"""URL map of the Training API, in the order of its document."""
 
 from django.urls import path
 
@@ -7,18 +7,17 @@ from registry.api.sessions import DatasetSet, ModelSet
 from training.api.sessions import SessionSet
 
 urlpatterns = [
-    # T3
+    # T3-T8
     path("api/v1/training/start", SessionSet.as_view({"post": "start"})),
-    # T9-T11
-    path("api/v1/training/sessions", SessionSet.as_view({"get": "list"})),
-    path("api/v1/training/queue", SessionSet.as_view({"get": "queue"})),
-    path("api/v1/training/queue/<str:session_id>", SessionSet.as_view({"delete": "cancel"})),
-    # T4-T8
     path("api/v1/training/<str:session_id>/stop", SessionSet.as_view({"post": "stop"})),
     path("api/v1/training/<str:session_id>/status", SessionSet.as_view({"get": "status"})),
     path("api/v1/training/<str:session_id>/metrics", SessionSet.as_view({"get": "metrics"})),
     path("api/v1/training/<str:session_id>/history", SessionSet.as_view({"get": "history"})),
     path("api/v1/training/<str:session_id>/logs", SessionSet.as_view({"get": "logs"})),
+    # T9-T11
+    path("api/v1/training/sessions", SessionSet.as_view({"get": "list"})),
+    path("api/v1/training/queue", SessionSet.as_view({"get": "queue"})),
+    path("api/v1/training/queue/<str:session_id>", SessionSet.as_view({"delete": "cancel"})),
     # T12
     path("api/v1/system/info", SystemInfo.as_view()),
     # T13-T16; whose bodies are streamed: mlserver.serving.request_body

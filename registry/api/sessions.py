@@ -16,12 +16,12 @@ from mlserver.api import uploads
 from mlserver.api.downloads import download
 from mlserver.api.negotiation import WhateverIsAccepted
 from mlserver.api.rendering import OrjsonRenderer, json_response
-from mlserver.api.schema import Refusal
+from mlserver.api.schema import Refusal, text_parameter
 from mlserver.errors import Conflict, Forbidden, Invalid, NotFound
 from registry.api.receiving import FileReceiver
 from registry.api.session_json import dataset_rows, model_rows, render_dataset, render_model, size_mb
 from registry.api.session_schemas import UPLOAD_FORM, UPLOAD_REFUSALS, DatasetAnswer, ModelAnswer, Uploaded
-from registry.blobs import Incoming, check_name, is_name, path_of
+from registry.blobs import LONGEST_NAME, LONGEST_UPLOADED_NAME, NAME, Incoming, check_name, is_name, path_of
 from registry.inspection import inspect
 from registry.models import ArtifactType, ArtifactVersion
 from registry.publish import delete_versions, file_of, publish, refuse_taken
@@ -29,9 +29,15 @@ from training.api.session_schemas import Said
 from training.models import TaskStatus, TrainingSession
 
 TAGS = ["training"]
-MODEL = OpenApiParameter("model_name", str, "path", description="the newest version under this name")
-DATASET = OpenApiParameter("dataset_name", str, "path", description="the newest version under this name")
-NAME_RULE = "1-100 of A-Z a-z 0-9 . _ -, the first one a letter or digit; not taken"
+NEWEST = "the newest version under this name"
+# Trained ones are called `<architecture>_<dataset>`.
+MODEL = text_parameter("model_name", NEWEST, pattern=NAME.pattern, at_most=LONGEST_NAME)
+DATASET = text_parameter("dataset_name", NEWEST, pattern=NAME.pattern, at_most=LONGEST_UPLOADED_NAME)
+NEW_NAME = "1-100 of A-Z a-z 0-9 . _ -, the first one a letter or digit; not taken"
+NEW_MODEL, NEW_DATASET = (
+    text_parameter(name, NEW_NAME, pattern=NAME.pattern, at_most=LONGEST_UPLOADED_NAME, location="query")
+    for name in ("model_name", "dataset_name")
+)
 BYTES = OpenApiTypes.BINARY
 
 
@@ -126,7 +132,7 @@ class ModelSet(StoredSet):
         operation_id="models_upload",
         summary="Upload a model",
         description="As part `file` of a form. It is there when it is whole, as it was sent; it is never unpickled.",
-        parameters=[OpenApiParameter("model_name", str, required=True, description=NAME_RULE)],
+        parameters=[NEW_MODEL],
         request=UPLOAD_FORM,
         responses={200: Uploaded, **UPLOAD_REFUSALS},
     )
@@ -198,7 +204,7 @@ class DatasetSet(StoredSet):
         summary="Upload a dataset",
         description="As part `file` of a form: .csv, .npy, .npz, or images, csv or numpy in .tar, .tar.gz, .tgz or "
         ".zip; its file name says which. Format, size and labels are read from the data; nothing is unpickled.",
-        parameters=[OpenApiParameter("dataset_name", str, required=True, description=NAME_RULE)],
+        parameters=[NEW_DATASET],
         request=UPLOAD_FORM,
         responses={200: Uploaded, **UPLOAD_REFUSALS},
     )

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers as s
 
-from training.models.session import SessionState
+from training.models.session import SESSION_ID, SessionState
 from training.trainer.catalog import ARCHITECTURES, LOSS_FUNCTIONS, OPTIMIZERS
 
 
@@ -29,7 +29,7 @@ class SessionConfig(s.Serializer[dict[str, object]]):
 
 
 class SessionStarted(s.Serializer[dict[str, object]]):
-    session_id = s.RegexField(r"^sess_[0-9a-f]{12}$")
+    session_id = s.RegexField(f"^{SESSION_ID}$")
     status = s.ChoiceField((SessionState.RUNNING.value, SessionState.QUEUED.value))
     message = s.CharField(help_text="for people; of a queued session also what it waits for")
 

@@ -4,7 +4,7 @@ from typing import cast
 
 from django.contrib.auth.models import User
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.viewsets import ViewSet
 
@@ -14,6 +14,7 @@ from mlserver.api.negotiation import WhateverIsAccepted
 from mlserver.api.parsing import query_int
 from mlserver.api.reading import Row
 from mlserver.api.rendering import OrjsonRenderer, json_response
+from mlserver.api.schema import Refusal, text_parameter, whole_parameter
 from mlserver.errors import NotFound
 from training import sessions
 from training.api.session_json import (
@@ -28,13 +29,27 @@ from training.api.session_logs import newest_entries, render_entries
 from training.api.session_schemas import EpochMetrics, LogEntry, Said, SessionAnswer, SessionStart, SessionStarted
 from training.api.session_schemas import SessionStatus as StatusAnswer
 from training.models import Run, TrainingSession
-from training.models.session import SessionState
+from training.models.session import SESSION_ID, SessionState
 from training.tracking.logs import MAX_LINES
 
 DEFAULT_LIMIT = 100
 TAGS = ["training"]
-SESSION = OpenApiParameter("session_id", str, "path", description="`sess_` and 12 hexadecimal digits")
-LIMIT = OpenApiParameter("limit", int, description=f"newest entries, 1-{MAX_LINES}, default {DEFAULT_LIMIT}")
+SESSION = text_parameter("session_id", "as the start answered", pattern=SESSION_ID)
+LIMIT = whole_parameter("limit", "newest entries", default=DEFAULT_LIMIT, at_least=1, at_most=MAX_LINES)
+NOT_TRAINABLE = OpenApiResponse(
+    Refusal,
+    description="the body is not JSON, or not an object; or nobody knows an architecture or a dataset of this name; or "
+    "the data does not fit the architecture or the loss. `detail` says which, and what there is",
+)
+# One that succeeds as it stands: the dataset comes with the server.
+START_EXAMPLE = OpenApiExample(
+    "digits in seconds",
+    {
+        "model_architecture": "simple_cnn", "dataset_name": "digits", "learning_rate": 0.001, "batch_size": 32,
+        "epochs": 5, "optimizer": "adam", "loss_function": "cross_entropy",
+    },
+    request_only=True,
+)  # fmt: skip
 
 
 class SessionSet(ViewSet):
@@ -48,10 +63,10 @@ class SessionSet(ViewSet):
         tags=TAGS,
         operation_id="training_start",
         summary="Train an architecture on a dataset",
-        description="Answers after one scheduling pass: running, or queued at capacity. 400: no such architecture or "
-        "dataset, or the data does not fit them; `detail` says why.",
+        description="Answers after one scheduling pass: running, or queued at capacity.",
         request=SessionStart,
-        responses=SessionStarted,
+        responses={200: SessionStarted, 400: NOT_TRAINABLE},
+        examples=[START_EXAMPLE],
     )
     @idempotent
     def start(self, request: Request) -> HttpResponse:

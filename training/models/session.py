@@ -3,11 +3,14 @@
 import secrets
 
 from django.db import models
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, Subquery, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from registry.models import ArtifactVersion
-from training.models.task import Task, TaskStatus
+from training.models.task import UNENDED, Task, TaskStatus
+
+SESSION_ID = "sess_[0-9a-f]{12}"
 
 
 class SessionState(models.TextChoices):
@@ -43,6 +46,18 @@ def new_session_id() -> str:
 class SessionQuerySet(models.QuerySet["TrainingSession"]):
     def visible(self) -> "SessionQuerySet":
         return self.filter(task__deleted_at=None)
+
+    def unended(self) -> "SessionQuerySet":
+        return self.filter(task__status__in=UNENDED)
+
+    def running(self) -> "SessionQuerySet":
+        """Also those that were asked to stop and have not ended."""
+        return self.filter(task__status=TaskStatus.ACTIVE)
+
+    def making(self, model_name: str) -> "SessionQuerySet":
+        """Those whose weights are registered under this name."""
+        made = Concat("model_architecture", Value("_"), "dataset_name")
+        return self.annotate(made=made).filter(made=model_name)
 
     def with_val_accuracy(self) -> "SessionQuerySet":
         """Adds `val_accuracy` of the newest finished epoch, null before the first."""

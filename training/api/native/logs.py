@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from mlserver.api.negotiation import WhateverIsAccepted
 from mlserver.api.parsing import query_flag, query_int
 from mlserver.api.rendering import OrjsonRenderer, json_response
+from mlserver.api.schema import whole_parameter
 from mlserver.api.streams import StreamResponse
 from mlserver.errors import Invalid, NotFound, shown
 from training.api.native.log_events import LogEvents, line_json
@@ -91,7 +92,7 @@ class RunLogs(APIView):
             ),
         },
         parameters=[
-            OpenApiParameter("tail", int, description=f"last lines, 1-{logs.MAX_LINES}, default {DEFAULT_TAIL}"),
+            whole_parameter("tail", "last lines", default=DEFAULT_TAIL, at_least=1, at_most=logs.MAX_LINES),
             OpenApiParameter("from", int, description="read on from this byte, up to 1 MiB; not with tail"),
             OpenApiParameter("stream", str, enum=list(STREAMS), description="only what was written to this stream"),
             OpenApiParameter("search", str, description="only lines that contain it, case counts"),
