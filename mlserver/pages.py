@@ -26,7 +26,7 @@ DESCRIPTION = {
     "docs": "/docs",
     "health": "/health",
 }
-NEWEST, MOST_ACTIVE = 10, 100
+SHOWN, MOST_ACTIVE = 10, 100
 
 
 @open_route
@@ -69,16 +69,18 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def _status() -> dict[str, Any]:
-    """What is going on, in seven queries."""
+    """What is going on, in eight queries."""
     tasks = Task.objects.visible()
     counts = dict(tasks.order_by().values_list("status").annotate(Count("pk")))
     runs = Run.objects.visible().select_related("owner", "node")
-    is_held = Q(leases__released_at=None, leases__isnull=False)
+    in_line, held = (tasks.filter(status=status).in_turn() for status in (TaskStatus.WAITING, TaskStatus.HELD))
+    is_leased = Q(leases__released_at=None, leases__isnull=False)
     return {
         "task_counts": [(label, counts.get(status, 0)) for status, label in TaskStatus.choices],
-        "gpus": Gpu.objects.select_related("node").annotate(lease_count=Count("leases", filter=is_held)),
-        "waiting": tasks.filter(status__in=(TaskStatus.WAITING, TaskStatus.HELD))[:NEWEST],
-        "sessions": TrainingSession.objects.visible().with_val_accuracy().select_related("task")[:NEWEST],
+        "gpus": Gpu.objects.select_related("node").annotate(lease_count=Count("leases", filter=is_leased)),
+        # Held ones have no turn until they are released.
+        "waiting": [*in_line[:SHOWN], *held[:SHOWN]][:SHOWN],
+        "sessions": TrainingSession.objects.visible().with_val_accuracy().select_related("task")[:SHOWN],
         # However many ended since, a run that goes on is shown.
-        "runs": [*runs.active()[:MOST_ACTIVE], *runs.exclude(status__in=ACTIVE)[:NEWEST]],
+        "runs": [*runs.active()[:MOST_ACTIVE], *runs.exclude(status__in=ACTIVE)[:SHOWN]],
     }

@@ -2,10 +2,13 @@
 
 import re
 import time
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
+from django.utils import timezone
 
 from tests.make import make_epoch, make_gpu, make_lease, make_node, make_run, make_session, make_task, make_user
 
@@ -53,7 +56,8 @@ def test_it_shows_a_logged_in_user_what_is_going_on(client, django_assert_num_qu
     run = make_run(name="busy", status="failed", exit_reason="exit code 3")
     make_lease(run, make_gpu(make_node("box"), used_memory_mib=1234))
     client.force_login(make_user())
-    with django_assert_num_queries(8):  # session, user, counts, GPUs, waiting, trainings, active and newest runs
+    # session, user, counts, GPUs, waiting, held, trainings, active and newest runs
+    with django_assert_num_queries(9):
         page = client.get("/", headers=HTML).content.decode()
 
     for said in (
@@ -76,7 +80,7 @@ def test_it_shows_how_far_and_how_good_trainings_are(client, django_assert_num_q
         running = make_session(task=make_task(status="active"), epochs=7)
         make_epoch(running, 2, val_accuracy=0.87654)
     queued = make_session()
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         page = client.get("/", headers=HTML).content.decode()
     shown = page[page.index("Trainings") :]
     assert shown.index(queued.pk) < shown.index("epoch 0 of 3") < shown.index(running.pk)
@@ -92,6 +96,18 @@ def test_it_shows_active_runs_before_any_number_of_newer_ones(client):
     page = client.get("/", headers=HTML).content.decode()
     assert -1 < page.index(active.pk) < page.index(ended[-1].pk)
     assert ended[0].pk not in page
+
+
+@pytest.mark.django_db
+def test_it_shows_waiting_tasks_in_the_order_of_their_turns_and_held_ones_last(client):
+    long_ago = timezone.now() - timedelta(hours=1)
+    make_task(name="held", status="held", priority=100, queued_at=long_ago)
+    make_task(name="younger")
+    make_task(name="urgent", priority=5)
+    make_task(name="older", queued_at=long_ago)
+    client.force_login(make_user())
+    page = client.get("/", headers=HTML).content.decode()
+    assert re.findall(r"<b>\d+ (\w+)</b>", page) == ["urgent", "older", "younger", "held"]
 
 
 @pytest.mark.django_db
@@ -132,10 +148,24 @@ def test_it_loads_its_documentation_from_itself_only(path, client):
 
 def test_its_reference_fetches_no_picture_from_elsewhere(client):
     page = client.get("/redoc", headers=HTML).content.decode()
-    assert page.count("<script") == 1 and 'src="/redoc.js"' in page
+    assert 'src="/redoc.js"' in page
     script = client.get("/redoc.js")
     assert script["Content-Type"].startswith("text/javascript")
     assert b"redoc.ly/redoc/logo" not in script.content and b"/static/mlserver/icon.svg" in script.content
+
+
+def test_its_reference_has_a_form_for_both_headers_that_no_browser_sends_by_itself(client):
+    page = client.get("/redoc", headers=HTML).content.decode()
+    form = page[page.index("<form") : page.index("</form>")]
+    assert [way for way in ("Bearer", "X-API-Key") if f'<option value="{way}">' in form] == ["Bearer", "X-API-Key"]
+    assert " name=" not in form and " action=" not in form
+    script = Path(finders.find("mlserver/authorize.js")).read_text()
+    assert set(re.findall(r'getElementById\("(.*?)"\)', script)) <= set(re.findall(r'id="(.*?)"', form))
+
+
+def test_its_documentation_keeps_the_key_where_the_reference_puts_it(client):
+    script = client.get(re.search(r'src="(/docs\?script[^"]*)"', client.get("/docs", headers=HTML).content.decode())[1])
+    assert '"persistAuthorization": true' in script.content.decode()
 
 
 def test_it_starts_the_documentation_by_a_second_request(client):

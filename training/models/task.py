@@ -52,7 +52,11 @@ class TaskQuerySet(models.QuerySet["Task"]):
         now = timezone.now()
         due = Q(not_before=None) | Q(not_before__lte=now)
         unended = Q(status__in=(TaskStatus.WAITING, TaskStatus.ACTIVE))
-        return self.filter(due, unended, pending_runs__gt=0).order_by("-priority", "queued_at", "pk")
+        return self.filter(due, unended, pending_runs__gt=0).in_turn()
+
+    def in_turn(self) -> "TaskQuerySet":
+        """By priority, then age; within one status from the index `task_line`."""
+        return self.order_by("-priority", "queued_at", "pk")
 
     def tagged(self, tag: str) -> "TaskQuerySet":
         return self.filter(HasTag("tags", tag))
