@@ -8,6 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
+from mlserver.errors import Conflict
 from registry.models import Artifact, ArtifactFile, ArtifactVersion, Blob, DatasetFacts, VersionStatus
 from registry.publish import delete_versions
 
@@ -84,8 +85,16 @@ class ArtifactAdmin(StoredAdmin):
     @admin.action(description="Delete all versions of the selected artifacts", permissions=["take_back"])
     def take_back(self, request: HttpRequest, queryset: "QuerySet[Artifact]") -> None:
         """By the service, which takes the links back; what sessions were trained on stays known."""
-        count = sum(delete_versions(artifact) for artifact in queryset)
-        messages.success(request, f"Deleted: {count} versions of {len(queryset)} artifacts.")
+        count = artifacts = 0
+        for artifact in queryset:
+            try:
+                count += delete_versions(artifact)
+            except Conflict as conflict:
+                messages.error(request, conflict.message)
+            else:
+                artifacts += 1
+        if artifacts:
+            messages.success(request, f"Deleted: {count} versions of {artifacts} artifacts.")
 
 
 @admin.register(ArtifactVersion)

@@ -16,13 +16,19 @@ from mlserver.errors import Conflict, NotFound, OutOfSpace, shown
 from registry import links
 from registry.blobs import LONGEST_NAME, Incoming, is_name, path_of
 from registry.datasets.facts import Facts
-from registry.models import Artifact, ArtifactFile, ArtifactVersion, Blob, DatasetFacts, VersionStatus
+from registry.in_use import refuse_in_use
+from registry.models import Artifact, ArtifactFile, ArtifactType, ArtifactVersion, Blob, DatasetFacts, VersionStatus
 from registry.store_lock import StoreInUse
 
 log = logging.getLogger(__name__)
 
 LONGEST_PATH = 255
 MOST_LINKS_PER_SECOND = 100
+# What who is refused a name can do about it: the API deletes models, but no datasets.
+WAY_OUT = {
+    ArtifactType.MODEL: "delete it first or take another name",
+    ArtifactType.DATASET: "take another name, or have an administrator delete it",
+}
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -70,7 +76,8 @@ def publish(
 def refuse_taken(type: str, name: str) -> None:
     newest = ArtifactVersion.objects.newest_of(type, name)
     if newest is not None:
-        raise Conflict(f"{type} '{name}' exists (version {newest.number}): delete it first or take another name")
+        way_out = WAY_OUT.get(ArtifactType(type), "take another name")
+        raise Conflict(f"{type} '{name}' exists (version {newest.number}): {way_out}")
 
 
 def locked(type: str, name: str, owner: User | None) -> Artifact:
@@ -158,10 +165,14 @@ def readable_path(version: ArtifactVersion) -> Path:
 
 
 def delete_versions(artifact: Artifact) -> int:
-    """How many versions could be read and now cannot; their links are gone, their content stays until a purge."""
+    """How many versions could be read and now cannot; their links are gone, their content stays until a purge.
+
+    Raises Conflict, and deletes none, while a training session needs them; one that begins at the same moment waits.
+    """
     now = timezone.now()
     with transaction.atomic():
         Artifact.objects.select_for_update().get(pk=artifact.pk)
+        refuse_in_use(artifact)
         mine = ArtifactVersion.objects.ready().filter(artifact=artifact)
         names = list(ArtifactFile.objects.filter(version__in=mine).values_list("link_name", flat=True))
         count = mine.update(status=VersionStatus.DELETED, deleted_at=now, updated_at=now)

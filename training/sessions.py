@@ -101,7 +101,7 @@ def start(data: Mapping[str, object], *, owner: User, source: str = Source.TRAIN
     """The committed session after one scheduling pass: its task is active, or waits in the queue.
 
     Raises Invalid for values outside their rules, and BadRequest for names that nobody knows and for data that
-    this architecture or loss cannot be trained on.
+    this architecture or loss cannot be trained on, or that is deleted at the same moment.
     """
     config = Config.clean(data)
     if config.model_architecture not in ARCHITECTURES:
@@ -112,6 +112,7 @@ def start(data: Mapping[str, object], *, owner: User, source: str = Source.TRAIN
     session = TrainingSession(id=new_session_id(), dataset_version=version, **asdict(config))
 
     def write_session(task: Task) -> None:
+        _hold(version)
         session.task = task
         session.save(force_insert=True)
 
@@ -150,6 +151,17 @@ def _dataset(name: str) -> ArtifactVersion:
     if version is None:
         raise BadRequest(f"there is no dataset {shown(name)}; {_known_datasets()}")
     return version
+
+
+def _hold(version: ArtifactVersion) -> None:
+    """Until the commit nobody deletes it, afterwards its session is in the way. Raises BadRequest when it is gone."""
+    Artifact.objects.select_for_update().get(pk=version.artifact_id)
+    _refuse_deleted(version)
+
+
+def _refuse_deleted(version: ArtifactVersion) -> None:
+    if not ArtifactVersion.objects.ready().filter(pk=version.pk).exists():
+        raise BadRequest(f"dataset {version.artifact.name} was deleted just now; {_known_datasets()}")
 
 
 def _known_datasets() -> str:
@@ -212,6 +224,7 @@ def _data(session: TrainingSession) -> Path:
     try:
         return readable_path(session.dataset_version)
     except NotFound as error:
+        _refuse_deleted(session.dataset_version)
         raise BadRequest(f"dataset {session.dataset_name} cannot be trained on: {error.message}") from error
 
 

@@ -17,7 +17,7 @@ from mlserver.api.downloads import download
 from mlserver.api.negotiation import WhateverIsAccepted
 from mlserver.api.rendering import OrjsonRenderer, json_response
 from mlserver.api.schema import Refusal, text_parameter
-from mlserver.errors import Conflict, Forbidden, Invalid, NotFound
+from mlserver.errors import Forbidden, Invalid, NotFound
 from registry.api.receiving import FileReceiver
 from registry.api.session_json import dataset_rows, model_rows, render_dataset, render_model, size_mb
 from registry.api.session_schemas import UPLOAD_FORM, UPLOAD_REFUSALS, DatasetAnswer, ModelAnswer, Uploaded
@@ -26,7 +26,6 @@ from registry.inspection import inspect
 from registry.models import ArtifactType, ArtifactVersion
 from registry.publish import delete_versions, file_of, publish, refuse_taken
 from training.api.session_schemas import Said
-from training.models import TaskStatus, TrainingSession
 
 TAGS = ["training"]
 NEWEST = "the newest version under this name"
@@ -157,10 +156,6 @@ class ModelSet(StoredSet):
         artifact = self.newest(model_name).artifact
         if artifact.owner_id != self.caller.pk and not is_admin(request):
             raise Forbidden(f"model '{model_name}' belongs to somebody else")
-        for session in TrainingSession.objects.filter(task__status=TaskStatus.ACTIVE):
-            if session.model_name == model_name:
-                said = f"model '{model_name}' is in use by the running session {session.pk}"
-                raise Conflict(f"{said}: stop the session first, or wait for its end")
         if not delete_versions(artifact):
             raise self.unknown(model_name)
         return json_response({"message": f"model '{model_name}' is deleted"})

@@ -13,8 +13,8 @@ from mlserver.accounts.bootstrap import first_admin
 from mlserver.errors import ServerError
 from registry.blobs import Incoming, check_name
 from registry.inspection import inspect
-from registry.models import ArtifactType, ArtifactVersion
-from registry.publish import publish
+from registry.models import Artifact, ArtifactType, ArtifactVersion
+from registry.publish import delete_versions, publish
 
 BLOCK_BYTES = 1024**2
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -58,6 +58,18 @@ def add(type: ArtifactType, name: str, file: Path) -> ArtifactVersion:
         raise CommandError(error.message) from error
     except OSError as error:
         raise CommandError(f"{error.filename or file}: {error.strerror}") from error
+
+
+def remove(type: ArtifactType, name: str) -> str:
+    """Take all versions back; what to say of it. Raises CommandError without one, or while a session needs them."""
+    artifact = Artifact.objects.filter(type=type, name=name).first()
+    try:
+        count = delete_versions(artifact) if artifact is not None else 0
+    except ServerError as error:
+        raise CommandError(error.message) from error
+    if not count:
+        raise CommandError(f"there is no {type.value} {name!r}; see `manage.py {type.value}s list`")
+    return f"removed {count} version{'s' if count > 1 else ''} of {type.value} {name}"
 
 
 def one_line(text: str) -> str:

@@ -148,6 +148,18 @@ def test_it_deletes_all_versions_of_an_artifact_and_nothing_for_good(browser: Cl
     assert browser.get(url_of(Artifact, "delete", first.artifact_id)).status_code == 403
 
 
+def test_it_deletes_no_artifact_that_a_session_needs_and_goes_on(browser: Client) -> None:
+    session, other = make_session(), make_version("net")
+    used = session.dataset_version
+    chosen = {"action": "take_back", "_selected_action": [used.artifact_id, other.artifact_id]}
+    page = browser.post(url_of(Artifact, "changelist"), chosen, follow=True).content.decode()
+    assert f"is in use by training session {session.pk}: stop the session first" in page
+    assert "Deleted: 1 versions of 1 artifacts" in page
+    assert ArtifactVersion.objects.ready().get() == used
+    chosen["_selected_action"] = [used.artifact_id]
+    assert "Deleted:" not in browser.post(url_of(Artifact, "changelist"), chosen, follow=True).content.decode()
+
+
 def test_it_never_changes_a_status_by_form(browser: Client) -> None:
     task = make_task(name="before")
     form = {"name": "after", "tags": "[]", "priority": 7, "pool": "default", "queue": "default", "status": "completed"}

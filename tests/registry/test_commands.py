@@ -13,7 +13,7 @@ from mlserver.accounts.bootstrap import first_admin
 from registry.management.content import size
 from registry.models import ArtifactVersion
 from registry.publish import delete_versions, readable_path
-from tests.make import make_user
+from tests.make import make_session, make_task, make_user
 from tests.registry.contents import files_in_store, published
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +58,25 @@ def test_it_removes_a_model(store: Path) -> None:
     assert said("models", "rm", "net") == ["removed 1 version of model net"]
     with pytest.raises(CommandError, match="there is no model 'net'; see `manage.py models list`"):
         said("models", "rm", "net")
+
+
+def test_it_removes_a_dataset(store: Path) -> None:
+    published("pets", type="dataset")
+    published("pets", type="model")
+    assert said("datasets", "rm", "pets") == ["removed 1 version of dataset pets"]
+    with pytest.raises(CommandError, match="there is no dataset 'pets'; see `manage.py datasets list`"):
+        said("datasets", "rm", "pets")
+    assert ArtifactVersion.objects.ready().get().artifact.type == "model"
+
+
+@pytest.mark.parametrize(("words", "status"), [("datasets rm digits", "waiting"), ("models rm mlp_digits", "active")])
+def test_it_removes_nothing_that_a_session_needs(store: Path, words: str, status: str) -> None:
+    digits = published("digits", type="dataset")
+    published("mlp_digits")
+    session = make_session(task=make_task(status=status, is_session=True), dataset_version=digits)
+    with pytest.raises(CommandError, match=f"is in use by training session {session.pk}: stop the session first"):
+        said(*words.split())
+    assert ArtifactVersion.objects.ready().count() == 2
 
 
 @pytest.mark.parametrize(

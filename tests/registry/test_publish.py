@@ -64,6 +64,17 @@ def test_it_refuses_a_name_that_is_taken(store: Path) -> None:
     assert len(files_in_store()) == 1
 
 
+@pytest.mark.parametrize(
+    ("type", "way_out"),
+    [("dataset", "take another name, or have an administrator delete it"), ("config", "take another name")],
+)
+@pytest.mark.django_db
+def test_it_says_what_can_be_done_about_a_name_that_is_taken(store: Path, type: str, way_out: str) -> None:
+    published(type=type)
+    with pytest.raises(Conflict, match=rf"^{type} 'net' exists \(version 1\): {way_out}$"):
+        published(type=type, content=b"others")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_it_adds_a_version_when_it_may(store: Path) -> None:
     published()

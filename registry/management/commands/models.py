@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
-from registry.management.content import add, newest_versions, row_of, said_of, show
-from registry.models import Artifact, ArtifactType
-from registry.publish import delete_versions
+from registry.management.content import add, newest_versions, remove, row_of, said_of, show
+from registry.models import ArtifactType
 
 COLUMNS = ("Name", "Version", "Size", "Created", "Owner", "File")
 
@@ -34,8 +33,4 @@ class Command(BaseCommand):
         self.stdout.write(said_of(add(ArtifactType.MODEL, options["name"], options["file"])))
 
     def _rm(self, options: dict[str, Any]) -> None:
-        artifact = Artifact.objects.filter(type=ArtifactType.MODEL, name=options["name"]).first()
-        count = delete_versions(artifact) if artifact is not None else 0
-        if not count:
-            raise CommandError(f"there is no model {options['name']!r}; see `manage.py models list`")
-        self.stdout.write(f"removed {count} version{'s' if count > 1 else ''} of model {options['name']}")
+        self.stdout.write(remove(ArtifactType.MODEL, options["name"]))
