@@ -62,15 +62,23 @@ def test_it_shows_where_an_unforeseen_error_came_from(
     assert "in forward" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", None])
-def test_it_fails_when_the_data_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"not a zip"])
+def test_it_fails_when_the_data_cannot_be_read(tmp_path: Path, content: bytes) -> None:
     data = tmp_path / "set.npz"
-    if content is not None:
-        data.write_bytes(content)
+    data.write_bytes(content)
     settings = make_settings(data)
     assert train(settings) == 1
     assert failure(settings)["kind"] == "data"
     assert failure(settings)["error"].startswith("set.npz cannot be read: ")
+
+
+def test_it_fails_without_the_path_of_a_file_that_is_gone_or_closed(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path / "set.npz")
+    assert train(settings) == 1
+    assert failure(settings) == {"error": "the dataset's file set.npz is gone: it was deleted", "kind": "data"}
+    (tmp_path / "set.npz").mkdir()
+    assert train(settings) == 1
+    assert failure(settings) == {"error": "set.npz cannot be read: Is a directory", "kind": "data"}
 
 
 def test_it_forgets_the_failure_of_an_earlier_run(tmp_path: Path) -> None:

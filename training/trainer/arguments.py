@@ -14,9 +14,9 @@ Number = TypeVar("Number", int, float)
 
 ABOUT = """Train a network by name on a file of samples, and leave the weights in model.pth.
 
-  python -m training.trainer --architecture resnet18 --dataset digits --data digits.csv \\
+  python -m training.trainer --architecture resnet18 --dataset digits --data var/datasets/digits_*.npz \\
       --session-dir session --learning-rate 0.001 --batch-size 32 --epochs 5
-  python -m training.trainer evaluate session/model.pth --data digits.csv
+  python -m training.trainer evaluate session/model.pth --data var/datasets/digits_*.npz
 
 A fifth of the samples is kept for validation. One line per epoch goes to stdout, the same figures to events.jsonl in
 $MLSERVER_RUN_DIR (without it, the session directory), beside model.pth and, if it fails, failure.json. SIGTERM stops

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from training.trainer.failures import Failure
+from training.trainer.failures import Failure, reason
 
 # The rest is for weights, gradients and activations.
 SHARE_OF_DEVICE = 0.4
@@ -109,7 +109,7 @@ class Streamed:
         try:
             return next(batches, None)
         except OSError as error:
-            raise Failure("data", f"the samples can no longer be read: {error}") from error
+            raise Failure("data", f"the samples can no longer be read: {reason(error)}") from error
 
 
 class Rows(Dataset[Batch]):

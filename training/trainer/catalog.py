@@ -15,6 +15,7 @@ ARCHITECTURES = {
 }
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adamw")
 LOSS_FUNCTIONS = ("cross_entropy", "mse", "mae", "bce")
+REGRESSION_LOSSES = ("mse", "mae")
 SMALLEST_SIDE = 8
 
 

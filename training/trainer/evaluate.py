@@ -1,12 +1,11 @@
 """What a reader of model.pth gets, on the samples that its training kept for validation."""
 
-import pickle
 import shutil
 import tempfile
 from pathlib import Path
 
 from training.trainer.export import read_model, rebuild
-from training.trainer.failures import Failure, explain
+from training.trainer.failures import Failure, explain, reason
 from training.trainer.losses import Objective
 from training.trainer.prepare import place_data
 from training.trainer.ranks import Ranks
@@ -35,11 +34,14 @@ def measure(asked: Evaluation, scratch: Path) -> Score | None:
     """The validation part is the same as in the training if the data is. Raises Failure."""
     try:
         content = read_model(asked.model)
-        network, config = rebuild(content), content["config"]
     except OSError as error:
-        raise Failure("error", f"{asked.model} cannot be read: {error.strerror}") from error
-    except (ValueError, LookupError, RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
-        raise Failure("error", f"{asked.model} is no model of this trainer: {error}") from error
+        raise Failure("error", f"{asked.model} cannot be read: {reason(error)}") from error
+    except ValueError as error:
+        raise Failure("error", str(error)) from error
+    try:
+        network, config = rebuild(content), content["config"]
+    except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise Failure("error", f"{asked.model} is no model of this trainer, or it is damaged") from error
     objective, ranks = Objective(config["loss_function"]), Ranks()
     samples = read_samples(
         asked.data, asked.file_name, architecture=content["architecture"], objective=objective, scratch=scratch

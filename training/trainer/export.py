@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from training.trainer.checkpoint import DAMAGED
 from training.trainer.files import replace_file
 from training.trainer.network import Network, Plan
 from training.trainer.report import Metrics
@@ -32,8 +33,18 @@ def save_model(path: Path, network: Network, *, settings: Settings, metrics: Met
 
 
 def read_model(path: Path | str) -> dict[str, Any]:
-    """What `save_model` wrote. Unpickles tensors, numbers and text only; raises ValueError for another file."""
-    content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    """What `save_model` wrote. Unpickles tensors, numbers and text only.
+
+    Raises ValueError for another file and OSError for one that cannot be read.
+    """
+    with open(path, "rb") as file:
+        try:
+            content: Any = torch.load(file, map_location="cpu", weights_only=True)
+        except DAMAGED as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            # torch's own words are about positions in archives, and an advice to unpickle whatever it is.
+            raise ValueError(f"{path} is no model of this trainer, or it is damaged") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is no model of this trainer, or one of a newer version")
     return content
@@ -45,6 +56,7 @@ def load_model(path: Path | str) -> Network:
 
 
 def rebuild(content: dict[str, Any]) -> Network:
+    """Raises what torch and dictionaries raise when `content` is not what `save_model` wrote."""
     plan = Plan(
         architecture=content["architecture"],
         input_shape=tuple(content["input_shape"]),

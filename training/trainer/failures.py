@@ -38,6 +38,11 @@ def is_from_cpu(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
+def reason(error: Exception) -> str:
+    """Without the path: readers of a training's log have no use for where the server keeps its files."""
+    return (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+
+
 def first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else "no further text"

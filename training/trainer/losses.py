@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
+from training.trainer.catalog import REGRESSION_LOSSES
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -17,7 +19,7 @@ class Objective:
 
     @property
     def is_regression(self) -> bool:
-        return self.name in ("mse", "mae")
+        return self.name in REGRESSION_LOSSES
 
     def outputs(self, class_count: int) -> int:
         return class_count if self.name == "cross_entropy" else 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from registry.datasets.arrays import sample_shape
 from training.trainer.architectures import BODIES
 from training.trainer.catalog import ARCHITECTURES
 
@@ -20,7 +21,7 @@ class Plan:
 
 
 class Network(nn.Module):
-    """Samples as the dataset has them, (n, height, width, channels) or (n, features), uint8 or float32.
+    """Samples as a file of the dataset may have them, of any type of number: see `arranged` for their shapes.
 
     `forward` gives (n, outputs) float32: logits, or for mse and mae the target in units of its spread.
     """
@@ -44,7 +45,7 @@ class Network(nn.Module):
         self.register_buffer("target_spread", torch.ones(()))
 
     def forward(self, samples: Tensor) -> Tensor:
-        normalised = (samples - self.mean) * self.scale
+        normalised = (arranged(samples, self.plan.input_shape) - self.mean) * self.scale
         if self.takes_images:
             normalised = normalised.permute(0, 3, 1, 2)
         result: Tensor = self.head(self.body(normalised))
@@ -61,7 +62,7 @@ class Network(nn.Module):
     def predict(self, samples: Tensor) -> Tensor:
         """(n,): class numbers (`classes` names them), or for mse and mae the target in its own units.
 
-        Switches the network to evaluation.
+        Switches the network to evaluation. Raises ValueError for samples of another shape.
         """
         self.eval()
         scores: Tensor = self(samples)
@@ -70,6 +71,30 @@ class Network(nn.Module):
         if self.plan.loss_function == "bce":
             return (scores[:, 0] > 0).long()
         return scores[:, 0] * self.target_spread + self.target_mean
+
+
+def arranged(samples: Tensor, input_shape: tuple[int, ...]) -> Tensor:
+    """(n, *input_shape), from any shape that the reader of datasets makes it of; in training the samples as they are.
+
+    Raises ValueError for other shapes, and names those it takes.
+    """
+    shape = tuple(samples.shape)
+    if shape[1:] != input_shape:
+        if not shape or sample_shape(shape) != input_shape:
+            wanted = " or ".join(f"(n, {', '.join(map(str, each))})" for each in accepted(input_shape))
+            raise ValueError(f"samples of shape {shape}: this model takes {wanted}, of n samples")
+        is_channels_first = len(shape) == 4 and len(input_shape) == 3
+        samples = samples.permute(0, 2, 3, 1) if is_channels_first else samples.reshape(shape[0], *input_shape)
+    return samples.float() if samples.dtype == torch.float64 else samples
+
+
+def accepted(input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Shapes of one sample that `arranged` takes, the model's own first; of features it names no other."""
+    if len(input_shape) != 3:
+        return [input_shape]
+    height, width, channels = input_shape
+    others = [(height, width), (channels, height, width)]
+    return [input_shape, *(shape for shape in others if sample_shape((1, *shape)) == input_shape)]
 
 
 class Head(nn.Linear):

@@ -13,7 +13,7 @@ from torch import Tensor
 from registry.datasets.facts import Unreadable
 from registry.datasets.load import Samples, load
 from training.trainer.catalog import objection
-from training.trainer.failures import Failure
+from training.trainer.failures import Failure, reason
 from training.trainer.losses import Objective
 
 VALIDATION_EVERY = 5  # the fifth part of the samples
@@ -27,8 +27,10 @@ def read_samples(data: Path, file_name: str, *, architecture: str, objective: Ob
     """Raises Failure of kind data when the file cannot be read or does not fit the architecture or loss."""
     try:
         samples = load(data, file_name, scratch=scratch, as_numbers=objective.is_regression)
+    except FileNotFoundError as error:
+        raise Failure("data", f"the dataset's file {file_name} is gone: it was deleted") from error
     except (Unreadable, OSError) as error:
-        raise Failure("data", f"{file_name} cannot be read: {error}") from error
+        raise Failure("data", f"{file_name} cannot be read: {reason(error)}") from error
     if not len(samples.inputs):
         raise Failure("data", f"{file_name} holds no samples")
     is_number = samples.targets.dtype.kind == "f"
