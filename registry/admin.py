@@ -8,6 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
+from mlserver.admin_cells import shortened
 from mlserver.errors import Conflict
 from registry.models import Artifact, ArtifactFile, ArtifactVersion, Blob, DatasetFacts, VersionStatus
 from registry.publish import delete_versions
@@ -62,8 +63,8 @@ class FactsOfVersion(StoredInline):
 
 @admin.register(Artifact)
 class ArtifactAdmin(StoredAdmin):
-    list_display = ("id", "type", "name", "owner", "ready_versions", "created_at", "updated_at")
-    list_display_links = ("id", "name")
+    list_display = ("id", "type", "called", "owner", "ready_versions", "created_at", "updated_at")
+    list_display_links = ("id", "called")
     list_filter = ("type",)
     list_select_related = ("owner",)
     search_fields = ("name", "owner__username")
@@ -74,6 +75,10 @@ class ArtifactAdmin(StoredAdmin):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Artifact]":
         rows: QuerySet[Artifact] = super().get_queryset(request)
         return rows.annotate(ready_count=Count("versions", filter=Q(versions__status=VersionStatus.READY)))
+
+    @admin.display(description="name", ordering="name")
+    def called(self, artifact: Artifact) -> str:
+        return shortened(artifact.name)
 
     @admin.display(description="versions that can be read", ordering="ready_count")
     def ready_versions(self, artifact: Artifact) -> int:
@@ -99,27 +104,47 @@ class ArtifactAdmin(StoredAdmin):
 
 @admin.register(ArtifactVersion)
 class ArtifactVersionAdmin(StoredAdmin):
-    list_display = ("id", "artifact", "number", "status", "owner", "size", "num_files", "created_at", "deleted_at")
+    list_display = ("id", "called", "number", "status", "owner", "size", "num_files", "created_at", "deleted_at")
     list_filter = ("status", "artifact__type", ("deleted_at", admin.EmptyFieldListFilter))
     list_select_related = ("artifact", "owner")
     search_fields = ("artifact__name", "owner__username")
     date_hierarchy = "created_at"
     inlines = (FilesOfVersion, FactsOfVersion)
 
+    @admin.display(description="artifact", ordering="artifact__name")
+    def called(self, version: ArtifactVersion) -> str:
+        return shortened(version.artifact.name)
+
 
 @admin.register(ArtifactFile)
 class ArtifactFileAdmin(StoredAdmin):
-    list_display = ("id", "version", "path", "link_name", "blob")
+    list_display = ("id", "of_version", "path_there", "link", "blob")
     list_select_related = ("version__artifact", "blob")
     search_fields = ("path", "link_name", "version__artifact__name", "=blob__digest")
+
+    @admin.display(description="version", ordering="version__artifact__name")
+    def of_version(self, file: ArtifactFile) -> str:
+        return shortened(str(file.version))
+
+    @admin.display(description="path", ordering="path")
+    def path_there(self, file: ArtifactFile) -> str:
+        return shortened(file.path)
+
+    @admin.display(description="link name", ordering="link_name")
+    def link(self, file: ArtifactFile) -> str:
+        return shortened(file.link_name)
 
 
 @admin.register(DatasetFacts)
 class DatasetFactsAdmin(StoredAdmin):
-    list_display = ("version", "format", "sample_count", "dimensions", "target", "class_count", "is_trainable")
+    list_display = ("of_version", "format", "sample_count", "dimensions", "target", "class_count", "is_trainable")
     list_filter = ("format", "target")
     list_select_related = ("version__artifact",)
     search_fields = ("version__artifact__name",)
+
+    @admin.display(description="version", ordering="version__artifact__name")
+    def of_version(self, facts: DatasetFacts) -> str:
+        return shortened(str(facts.version))
 
     @admin.display(boolean=True, description="can be trained on")
     def is_trainable(self, facts: DatasetFacts) -> bool:

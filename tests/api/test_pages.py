@@ -79,11 +79,12 @@ def test_it_shows_how_far_and_how_good_trainings_are(client, django_assert_num_q
     for _ in range(3):
         running = make_session(task=make_task(status="active"), epochs=7)
         make_epoch(running, 2, val_accuracy=0.87654)
-    queued = make_session()
+    queued = make_session(loss_function="mse")
+    make_epoch(queued, 1, val_accuracy=0.5)
     with django_assert_num_queries(9):
         page = client.get("/", headers=HTML).content.decode()
     shown = page[page.index("Trainings") :]
-    assert shown.index(queued.pk) < shown.index("epoch 0 of 3") < shown.index(running.pk)
+    assert shown.index(queued.pk) < shown.index("epoch 1 of 3, validation R2 0.5000") < shown.index(running.pk)
     assert "epoch 2 of 7, validation accuracy 0.8765" in shown
     assert '<span class="queued">queued</span>' in shown and '<span class="running">running</span>' in shown
 

@@ -43,6 +43,11 @@ def test_it_lists_the_newest_first_with_progress_and_accuracy() -> None:
     ]
 
 
+def test_it_says_r2_of_a_regression() -> None:
+    make_epoch(make_session(loss_function="mae"), 1, val_accuracy=0.5)
+    assert [row[5] for row in rows()] == ["R2 0.5000"]
+
+
 def test_it_lists_by_state_and_as_many_as_asked_for() -> None:
     for status in ("completed", "failed", "waiting", "held"):
         make_session(task=make_task(status=status))

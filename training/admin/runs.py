@@ -4,6 +4,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
+from mlserver.admin_cells import shortened
 from training.admin.records import RecordAdmin, RecordInline, ServiceForm, changed
 from training.models import Event, Lease, Run, RunArtifact, RunProcess, Series, Spool
 from training.queue.spec import checked
@@ -100,10 +101,14 @@ class SeriesAdmin(RecordAdmin):
 
 @admin.register(RunArtifact)
 class RunArtifactAdmin(RecordAdmin):
-    list_display = ("id", "run", "usage", "version", "created_at")
+    list_display = ("id", "run", "usage", "of_version", "created_at")
     list_filter = ("usage", "version__artifact__type")
     list_select_related = ("run", "version__artifact")
     search_fields = ("run__id", "version__artifact__name")
+
+    @admin.display(description="version", ordering="version__artifact__name")
+    def of_version(self, artifact: RunArtifact) -> str:
+        return shortened(str(artifact.version))
 
 
 @admin.register(Spool)

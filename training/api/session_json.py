@@ -4,16 +4,18 @@ from django.db.models import QuerySet
 
 from mlserver.api.reading import Row
 from training.models import Run, SessionEpoch, TaskStatus, TrainingSession
-from training.models.session import QUEUED_STATUSES, SessionState, state_of
+from training.models.session import QUEUED_STATUSES, SessionQuerySet, SessionState, state_of
 from training.sessions import FIELDS
 
 OF_TASK = ("status", "created_at", "started_at", "ended_at", "stop_requested_at")
 NO_REASON = "the training ended without a word; its log may say more"
 
 
-def session_rows() -> "QuerySet[TrainingSession, Row]":
-    """What `render_sessions` needs of each session, the newest first."""
-    rows: QuerySet[TrainingSession, Row] = TrainingSession.objects.visible().values(
+def session_rows(sessions: SessionQuerySet | None = None) -> "QuerySet[TrainingSession, Row]":
+    """What `render_sessions` needs of each of these (default: all that were not deleted), the newest first."""
+    if sessions is None:
+        sessions = TrainingSession.objects.visible()
+    rows: QuerySet[TrainingSession, Row] = sessions.values(
         "id", "task_id", "current_epoch", *FIELDS, *(f"task__{name}" for name in OF_TASK)
     )
     return rows.order_by("-task_id")

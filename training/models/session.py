@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from registry.models import ArtifactVersion
 from training.models.task import UNENDED, Task, TaskStatus
+from training.trainer.catalog import REGRESSION_LOSSES
 
 SESSION_ID = "sess_[0-9a-f]{12}"
 
@@ -100,6 +101,15 @@ class TrainingSession(models.Model):
     def model_name(self) -> str:
         """The name its weights are registered under."""
         return f"{self.model_architecture}_{self.dataset_name}"
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether its target is a number: then what stands for accuracy is R2."""
+        return self.loss_function in REGRESSION_LOSSES
+
+    def said_of_accuracy(self, accuracy: float | None) -> str | None:
+        """For lists: `0.9877`, of a regression `R2 0.9877`."""
+        return None if accuracy is None else f"{'R2 ' if self.is_regression else ''}{accuracy:.4f}"
 
 
 class SessionEpoch(models.Model):

@@ -40,7 +40,7 @@ def _cells(session: TrainingSession) -> Iterator[str]:
     yield str(task.pk)
     yield one_line(session.model_name)
     yield f"{session.current_epoch or 0}/{session.epochs}"
-    yield "" if accuracy is None else f"{accuracy:.4f}"
+    yield session.said_of_accuracy(accuracy) or ""
     yield task.owner.get_username()
     yield duration(task.started_at or task.queued_at, task.ended_at)
     yield one_line(task.waiting_reason)
