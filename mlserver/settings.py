@@ -44,7 +44,8 @@ MLSERVER_ENV = env_choice("MLSERVER_ENV", "development", ("development", "produc
 DEBUG = False
 API_HOST = env_str("API_HOST", "127.0.0.1")
 API_PORT = env_int("API_PORT", 8000, at_least=1, at_most=65535)
-LOG_LEVEL = env_choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"))
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
+LOG_LEVEL = env_choice("LOG_LEVEL", "info", LOG_LEVELS).replace("trace", "debug")
 WEB_THREADS = env_int("MLSERVER_WEB_THREADS", 8, at_least=1, at_most=64)
 ALLOWED_HOSTS = env_hosts("ALLOWED_HOSTS") or own_host_names()
 ALLOWED_ORIGINS = env_origins("ALLOWED_ORIGINS")
@@ -221,8 +222,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "One training server: queue, tracking, models and datasets. Keys: `manage.py apikey create`.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
-    # The form of /redoc hands its key over by this.
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},  # /redoc hands its key over
     "SWAGGER_UI_FAVICON_HREF": "/static/mlserver/icon.svg",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,

@@ -122,6 +122,7 @@ def test_any_origin_may_read_keyed_answers_and_never_with_credentials(client: Cl
     refused = client.get(WHO, headers={**origin, "X-API-Key": "wrong"})
     assert (preflight.status_code, answer.status_code, refused.status_code) == (200, 200, 401)
     assert "x-api-key" in preflight.headers["Access-Control-Allow-Headers"]
+    assert {"etag", "content-disposition"} <= set(answer.headers["Access-Control-Expose-Headers"].split(", "))
     for each in (preflight, answer, refused):
         assert each.headers["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in each.headers

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from django.core.management.base import BaseCommand
 
-from mlserver import env
+from mlserver import env, settings
 from mlserver.management.commands.serve import Command
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +40,8 @@ ROWS = {cells[0].strip("`"): Row(cells[0].strip("`"), *cells[1:]) for cells in r
 
 
 def literal(node: ast.expr) -> object:
+    if isinstance(node, ast.Name) and isinstance(words := getattr(settings, node.id, None), tuple):
+        return words
     try:
         return ast.literal_eval(node)
     except ValueError:

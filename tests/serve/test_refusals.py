@@ -39,7 +39,7 @@ def refusal_of(server: RunningServer, *arguments: str) -> str:
         (["--listen", "5000"], ["--listen='5000'", "HOST:PORT"]),
         (["--listen", "localhost:x"], ["--listen='x'", "from 1 to 65535"]),
         (["--host", "no.such.host.invalid"], ["cannot listen on no.such.host.invalid:"]),
-        (["--log-level", "loud"], ["--log-level='loud'", "debug, info, warning, error"]),
+        (["--log-level", "loud"], ["--log-level='loud'", "critical, error, warning, info, debug, trace"]),
         (["--tls-cert", "cert.pem"], ["--tls-cert and --tls-key", "both or none"]),
         (["--tls-cert", "/no.pem", "--tls-key", "/etc/hosts"], ["--tls-cert='/no.pem'", "No such file"]),
         (["--tls-cert", "/etc/hosts", "--tls-key", "/no.key"], ["--tls-key='/no.key'", "No such file"]),

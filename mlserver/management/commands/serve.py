@@ -39,7 +39,7 @@ class Command(BaseCommand):
             "--listen", action="append", default=[], metavar="HOST:PORT", help="listen there as well; repeatable"
         )
         parser.add_argument("--api-keys", metavar="KEY,KEY", help="static keys with admin scope (API_KEYS)")
-        parser.add_argument("--log-level", help="debug, info, warning or error (LOG_LEVEL, info)")
+        parser.add_argument("--log-level", help=f"{', '.join(settings.LOG_LEVELS)} (LOG_LEVEL, info)")
         parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain, PEM; together with --tls-key")
         parser.add_argument("--tls-key", metavar="FILE", help="private key, PEM")
         parser.add_argument("--reload", action="store_true", help="restart when a Python file changes")

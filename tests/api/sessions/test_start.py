@@ -13,6 +13,7 @@ from tests.make import make_client, make_dataset, make_gpu, make_node, make_user
 from tests.together import together
 from training import sessions
 from training.models import Event, Run, Task, TrainingSession
+from training.queue.spec import Refused
 
 pytestmark = pytest.mark.django_db
 
@@ -165,6 +166,12 @@ def test_returns_422_and_names_the_field_when_it_is_refused(field, value, client
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith(f"{field}: ")
     assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["", "d" * 101, 7, "half \ud800"])
+def test_it_says_one_rule_of_names_whatever_breaks_it(name):
+    with pytest.raises(Refused, match="is not text of 1 to 100 characters$"):
+        sessions.a_name(name)
 
 
 def test_returns_422_for_every_bad_field_at_once(client):
