@@ -2,7 +2,7 @@
 
 from django.utils.html import format_html
 
-LONGEST = 40
+LONGEST = 28
 END = 8
 
 

@@ -80,7 +80,7 @@ class ArtifactAdmin(StoredAdmin):
     def called(self, artifact: Artifact) -> str:
         return shortened(artifact.name)
 
-    @admin.display(description="versions that can be read", ordering="ready_count")
+    @admin.display(description="readable versions", ordering="ready_count")
     def ready_versions(self, artifact: Artifact) -> int:
         return int(getattr(artifact, "ready_count"))  # noqa: B009  annotated above, unknown to the type checker
 

@@ -50,7 +50,7 @@ def test_it_lists_r2_of_a_regression_and_nothing_before_the_first_epoch(browser:
 def test_it_shortens_long_names_in_the_list_alone(browser: Client) -> None:
     session = make_session(dataset_name="d" * 100)
     (row,) = cells(browser.get(LIST).content.decode())
-    assert len(row["trained"]) == 40 and row["trained"].endswith("…dddddddd")
+    assert len(row["trained"]) == 28 and row["trained"].endswith("…dddddddd")
     assert "d" * 100 in browser.get(f"{LIST}{session.pk}/change/").content.decode()
 
 

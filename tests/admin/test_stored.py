@@ -33,6 +33,6 @@ def test_its_lists_shorten_long_names_and_show_them_whole_at_the_pointer(path: s
     DatasetFacts.objects.get_or_create(version=version, defaults={"format": "csv", "sample_count": 1})
     RunArtifact.objects.create(run=make_run(), version=version, usage=Usage.USED)
     page = browser.get(f"/admin/{path}").content.decode()
-    assert f">{'n' * 31}…{end}</span>" in page
+    assert f">{'n' * 19}…{end}</span>" in page
     assert f"<td>{NAME}" not in page and f'title="{NAME}' in page
     assert all(browser.get(f"/admin/{path}", {"o": column}).status_code == 200 for column in range(1, 6))
