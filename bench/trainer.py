@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
-from tests.trainer.sessions import StopAfter, digits, make_settings, start, write_samples
+from tests.trainer.sessions import StopWhen, digits, make_settings, start, write_samples
 from training.trainer.batches import Resident
 from training.trainer.loop import Loop
 from training.trainer.network import Network
@@ -95,7 +95,9 @@ def make_loop(name: str, folder: Path, *, samples: int) -> Loop:
     settings.session_dir.mkdir(exist_ok=True)
     ranks = Ranks()
     with contextlib.redirect_stdout(io.StringIO()):
-        return prepare(settings, StopAfter(), ranks, Report(settings.run_dir), settings.session_dir / "samples")
+        return prepare(
+            settings, StopWhen(lambda: False), ranks, Report(settings.run_dir), settings.session_dir / "samples"
+        )
 
 
 def one_epoch(loop: Loop) -> Any:

@@ -2,12 +2,14 @@
 
 import functools
 import gzip
+import itertools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 import sklearn
@@ -58,22 +60,22 @@ def make_settings(data: Path, **fields: Any) -> Settings:
     return Settings(**fields)
 
 
-class StopAfter(Stop):
-    """Asks to stop after so many looks: one at the end of each batch, of training or validation; 0 for never."""
+class StopWhen(Stop):
+    """Asks to stop when `is_enough` says so; it is asked at the end of each batch, of training or validation."""
 
-    def __init__(self, looks: int = 0) -> None:
-        self.looks_left = looks or 10**9
+    def __init__(self, is_enough: Callable[[], bool]) -> None:
+        self.is_enough = is_enough
         self.has_begun = False
 
     @property
     def is_requested(self) -> bool:
-        self.looks_left -= 1
-        return self.looks_left <= 0
+        return self.is_enough()
 
 
 def train(settings: Settings, *, stop_after: int = 0) -> int:
-    """The exit code."""
-    return run(settings, StopAfter(stop_after))
+    """The exit code. `stop_after`: batches, of training or validation; 0 for never."""
+    batches = itertools.count(1)
+    return run(settings, StopWhen(lambda: next(batches) == stop_after))
 
 
 def metrics(settings: Settings) -> list[dict[str, Any]]:
@@ -125,7 +127,12 @@ def start(settings: Settings, *, env: dict[str, str] | None = None, **options: A
     )  # fmt: skip
 
 
-def read_until(process: subprocess.Popen[str], word: str) -> str:
+class Speaking(Protocol):
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+
+def read_until(process: Speaking, word: str) -> str:
     """The first line that holds `word`; fails when the output ends without it."""
     assert process.stdout is not None
     said = []

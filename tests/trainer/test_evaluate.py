@@ -105,7 +105,7 @@ def expanded(word: str) -> list[str]:
 @pytest.mark.parametrize("what", ["empty", "text", "cut", "a dataset"])
 def test_it_refuses_a_file_that_is_no_model(trained: Settings, capsys: pytest.CaptureFixture[str], what: str) -> None:
     path = trained.run_dir / "model.pth"
-    whole, other = path.read_bytes(), trained.data.read_bytes()
+    whole = path.read_bytes()
     others = {
         "empty": b"",
         "text": b"no model\n",

@@ -2,16 +2,27 @@
 
 import resource
 import signal
-import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.serving import REPOSITORY
-from tests.trainer.sessions import failure, have_same_weights, make_settings, metrics, read_until, start, write_digits
+from registry.datasets import load
+from tests.trainer.forked import forked
+from tests.trainer.sessions import (
+    failure,
+    have_same_weights,
+    make_settings,
+    metrics,
+    read_until,
+    start,
+    train,
+    write_digits,
+)
 from tests.waiting import until
+from training.trainer.settings import Settings
 from training.trainer.stopping import EXIT_CODE
 
 pytestmark = pytest.mark.process
@@ -36,7 +47,7 @@ def test_it_says_what_starts_before_torch_is_there_and_stops_at_once(data: Path)
     assert not (data.parent / "session" / "checkpoint.pt").exists()
 
 
-def test_it_stops_with_a_checkpoint_and_goes_on_from_it(data: Path) -> None:
+def test_it_stops_with_a_checkpoint_and_goes_on_from_it(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = make_settings(data, epochs=FOREVER)
     with start(settings) as process:
         read_until(process, " epoch 3/")
@@ -45,47 +56,52 @@ def test_it_stops_with_a_checkpoint_and_goes_on_from_it(data: Path) -> None:
         assert process.wait(timeout=30) == EXIT_CODE
     reached = metrics(settings)[-1]["epoch"]
     rest = make_settings(data, epochs=reached + 2)
-    with start(rest) as process:
-        read_until(process, "INFO going on from the checkpoint")
-        assert process.wait(timeout=100) == 0
+    assert train(rest) == 0  # another process than the one that was stopped: this one
+    assert "INFO going on from the checkpoint" in capsys.readouterr().out
     assert [epoch["epoch"] for epoch in metrics(settings)] == list(range(1, reached + 3))
     whole = make_settings(data, epochs=reached + 2, run_dir=data.parent / "2", session_dir=data.parent / "2")
-    with start(whole) as process:
-        assert process.wait(timeout=100) == 0
+    assert train(whole) == 0
     assert have_same_weights(whole, rest)
 
 
-def limit_file_size() -> None:
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file of this process may grow beyond 100 kB. Python ignores the signal that would say so."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_it_fails_with_the_reason_when_there_is_no_room_for_the_weights(data: Path) -> None:
+def test_it_fails_with_the_reason_when_there_is_no_room_for_the_weights(
+    data: Path, small_files: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = make_settings(data, epochs=1)
-    with start(settings, preexec_fn=limit_file_size) as process:
-        said = read_until(process, "ERROR")
-        assert process.wait(timeout=30) == 1
-    assert "model.pth could not be written to" in said
+    assert train(settings) == 1
+    assert "ERROR model.pth could not be written to" in capsys.readouterr().out
     assert "File too large" in failure(settings)["error"]
     assert sorted(path.name for path in settings.run_dir.iterdir()) == ["events.jsonl", "failure.json"]
 
 
 def test_it_fails_with_the_reason_when_a_process_that_reads_samples_dies(data: Path) -> None:
-    (data.parent / "sitecustomize.py").write_text("from registry.datasets import load\nload.MAX_MEMORY_BYTES = 1\n")
     settings = make_settings(data, epochs=FOREVER, workers=2)
-    with start(settings, env={"PYTHONPATH": f"{data.parent}:{REPOSITORY}"}) as process:
+    with forked(settings, change=keep_samples_on_disk) as process:
         read_until(process, " epoch 1/")
-        until(lambda: kill_a_reader(process), within_s=20)
+        until(lambda: kill_a_reader(process.pid, settings), within_s=20)
         read_until(process, "ERROR a process that reads samples died")
         assert process.wait(timeout=30) == 1
     assert failure(settings)["kind"] == "data"
 
 
-def kill_a_reader(process: subprocess.Popen[str]) -> bool:
+def keep_samples_on_disk() -> None:
+    load.MAX_MEMORY_BYTES = 1
+
+
+def kill_a_reader(pid: int, settings: Settings) -> bool:
     """Readers live for an epoch, so one may be gone already: True when the training noticed."""
-    for reader in psutil.Process(process.pid).children():
+    for reader in psutil.Process(pid).children():
         try:
             reader.kill()
         except psutil.NoSuchProcess:
             continue
-    return (Path(str(process.args[process.args.index("--data") + 1])).parent / "run" / "failure.json").exists()
+    return (settings.run_dir / "failure.json").exists()

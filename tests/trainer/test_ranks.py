@@ -1,17 +1,19 @@
 """Two processes that train one model on the CPU."""
 
-import json
 import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.serving import REPOSITORY, free_port
-from tests.trainer.sessions import make_settings, metrics, model, read_until, start, train, write_digits
+from tests.serving import free_port
+from tests.trainer.forked import Forked, forked
+from tests.trainer.sessions import failure, make_settings, metrics, model, read_until, start, train, write_digits
+from training.trainer import checkpoint
 from training.trainer.losses import Objective
 from training.trainer.ranks import Ranks
 from training.trainer.settings import Settings
@@ -20,15 +22,24 @@ from training.trainer.tally import Tally, stand_in
 
 
 @contextmanager
-def two_ranks(settings: Settings, *, env: dict[str, str] | None = None) -> Iterator[list[subprocess.Popen[str]]]:
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())} | (env or {})
-    ranks = [start(settings, env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(2)]
-    try:
+def two_ranks(settings: Settings, *, are_at_odds: bool = False) -> Iterator[list[Forked]]:
+    with ExitStack() as stack:
+        ranks = []
+        for rank, env in enumerate(environments()):
+            change = partial(set_clock, is_due=rank == 0) if are_at_odds else None
+            ranks.append(stack.enter_context(forked(settings, env=env, change=change)))
         yield ranks
-    finally:
-        for rank in ranks:
-            rank.kill()
-            rank.communicate(timeout=30)
+
+
+def environments() -> list[dict[str, str]]:
+    """What the supervisor tells each of two ranks."""
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    return [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+
+
+def set_clock(*, is_due: bool) -> None:
+    """After each epoch a checkpoint is due, or never."""
+    checkpoint.EVERY_S, checkpoint.SHARE = 0 if is_due else 10**9, 0
 
 
 @pytest.mark.process
@@ -37,7 +48,8 @@ def test_it_trains_on_its_share_of_each_batch(tmp_path: Path) -> None:
     fields = {"architecture": "lenet5", "optimizer": "sgd", "learning_rate": 0.05, "batch_size": 53, "epochs": 3}
     together = make_settings(write_digits(tmp_path), **fields)
     alone = make_settings(together.data, **fields, run_dir=tmp_path / "alone")
-    with two_ranks(together) as ranks:
+    with ExitStack() as stack:
+        ranks = [stack.enter_context(start(together, env=env)) for env in environments()]
         assert [rank.wait(timeout=100) for rank in ranks] == [0, 0]
     assert train(alone) == 0
     assert [epoch["epoch"] for epoch in metrics(together)] == [1, 2, 3]
@@ -48,47 +60,55 @@ def test_it_trains_on_its_share_of_each_batch(tmp_path: Path) -> None:
     assert all(torch.allclose(weights[name], same[name], atol=1e-5) for name in same)
 
 
-@pytest.mark.process
-def test_it_stops_all_ranks_after_the_same_batch_and_goes_on(tmp_path: Path) -> None:
-    settings = make_settings(write_digits(tmp_path), architecture="simple_cnn", epochs=100_000)
-    with two_ranks(settings) as ranks:
-        read_until(ranks[0], " epoch 2/")
+@dataclass(frozen=True)
+class Ended:
+    """Two ranks that were stopped. `saved_epoch`: where a checkpoint stood before anybody asked for a stop."""
+
+    settings: Settings
+    saved_epoch: int
+    exit_codes: list[int]
+    last_words: list[str]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """For the first a checkpoint is due after each epoch, for the other never. That one is asked to stop."""
+    data = write_digits(tmp_path_factory.mktemp("ranks"))
+    settings = make_settings(data, architecture="simple_cnn", epochs=100_000)
+    with two_ranks(settings, are_at_odds=True) as ranks:
+        read_until(ranks[0], " epoch 4/")
+        saved = torch.load(settings.session_dir / "checkpoint.pt", weights_only=True)
         ranks[1].send_signal(signal.SIGTERM)
-        stopped = [read_until(rank, "INFO stopped in epoch") for rank in ranks]
-        assert [rank.wait(timeout=30) for rank in ranks] == [EXIT_CODE, EXIT_CODE]
-    assert stopped[0] == stopped[1]
+        last_words = [read_until(rank, "INFO stopped in epoch") for rank in ranks]
+        exit_codes = [rank.wait(timeout=30) for rank in ranks]
+    return Ended(settings, saved["epoch"], exit_codes, last_words)
+
+
+@pytest.mark.process
+def test_it_saves_a_checkpoint_when_the_first_rank_wants_to(stopped: Ended) -> None:
+    """If the other, whose clock says no, did not take part, the two would wait for each other."""
+    assert stopped.saved_epoch >= 3
+
+
+@pytest.mark.process
+def test_it_stops_all_ranks_after_the_same_batch(stopped: Ended) -> None:
+    assert stopped.exit_codes == [EXIT_CODE, EXIT_CODE]
+    assert stopped.last_words[0] == stopped.last_words[1]
+
+
+@pytest.mark.process
+def test_it_goes_on_and_ends_when_another_rank_dies(stopped: Ended) -> None:
+    settings = stopped.settings
     done = metrics(settings)[-1]["epoch"]
-    rest = make_settings(settings.data, architecture="simple_cnn", epochs=done + 1)
-    with two_ranks(rest) as ranks:
-        read_until(ranks[0], "INFO going on from the checkpoint")
-        assert [rank.wait(timeout=100) for rank in ranks] == [0, 0]
-    assert [epoch["epoch"] for epoch in metrics(settings)] == list(range(1, done + 2))
-
-
-@pytest.mark.process
-def test_it_saves_a_checkpoint_when_the_first_rank_wants_to(tmp_path: Path) -> None:
-    """The other rank's clock says no; if it did not take part, the two would wait for each other."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os\nfrom training.trainer import checkpoint\n"
-        "checkpoint.EVERY_S, checkpoint.SHARE = (10**9, 0)[os.environ['RANK'] == '0'], 0\n"
-    )
-    settings = make_settings(write_digits(tmp_path), epochs=100_000)
-    with two_ranks(settings, env={"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}) as ranks:
-        read_until(ranks[0], " epoch 5/")
-        assert torch.load(settings.session_dir / "checkpoint.pt", weights_only=True)["epoch"] >= 3
-        ranks[0].send_signal(signal.SIGTERM)
-        assert [rank.wait(timeout=30) for rank in ranks] == [EXIT_CODE, EXIT_CODE]
-
-
-@pytest.mark.process
-def test_it_ends_when_another_rank_dies(tmp_path: Path) -> None:
-    settings = make_settings(write_digits(tmp_path), epochs=100_000)
     with two_ranks(settings) as ranks:
-        read_until(ranks[0], " epoch 1/")
+        read_until(ranks[0], "INFO going on from the checkpoint")
+        read_until(ranks[0], f" epoch {done + 1}/")
         ranks[1].kill()
         read_until(ranks[0], "ERROR")
         assert ranks[0].wait(timeout=30) == 1
-    assert json.loads((settings.run_dir / "failure.json").read_text())["kind"] == "error"
+    epochs = [epoch["epoch"] for epoch in metrics(settings)]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert failure(settings)["kind"] == "error"
 
 
 @pytest.mark.parametrize(("count", "shares"), [(7, [[0, 2], [4, 6]]), (5, [[0, 2], [4]])])
