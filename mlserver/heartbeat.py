@@ -5,6 +5,7 @@ both, so it is not mistaken for a wedged qcluster.
 """
 
 import logging
+import multiprocessing
 
 from django.db.utils import Error as DatabaseAway
 from django_q.tasks import async_task
@@ -32,3 +33,12 @@ def beat() -> str:
     """Queue task."""
     paths.qcluster_beat().touch()
     return "beat"
+
+
+def still_at_work() -> None:
+    """Called about once a second by a queue task that takes long: it works, it is not stuck.
+
+    Does nothing outside the qcluster, whose workers alone are children of multiprocessing.
+    """
+    if multiprocessing.parent_process() is not None:
+        paths.qcluster_beat().touch()

@@ -363,3 +363,17 @@ def test_gpus_of_a_driver_that_cannot_say_are_freed(simulated_gpus: Path) -> Non
     ended(run)
     assert not run.leases.held().exists()
     assert not Gpu.objects.exclude(quarantined_at=None).exists()
+
+
+@pytest.mark.database
+@pytest.mark.django_db
+def test_a_nul_in_the_evidence_does_not_keep_a_run_from_ending() -> None:
+    run = placed(status="running")
+    run.directory.mkdir(parents=True)
+    (run.directory / "logs.txt").write_bytes(b"std::bad_alloc \0 y\xff\n")
+    recorded(run, exit_code=1)
+    finish(run.pk)
+    run.refresh_from_db()
+    assert (run.status, run.exit_class) == ("failed", "oom")
+    assert "\0" not in run.exit_reason
+    assert "std::bad_alloc" in run.exit_reason

@@ -2,7 +2,9 @@
 
 import errno
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -172,6 +174,52 @@ def test_finishing_again_after_the_registration_registers_nothing_more(run: Run)
     Run.objects.filter(pk=run.pk).update(status="running")  # as if the worker had been killed between the two
     assert finished(run).status == "finished"
     assert ArtifactVersion.objects.filter(artifact__type="model").count() == 1
+
+
+def test_a_model_larger_than_any_is_refused_before_a_byte_is_copied(run: Run, home: Path) -> None:
+    left(run, "model.pth", b"")
+    os.truncate(run.directory / "model.pth", 200 * 1024**3)
+    finished(run)
+    assert (run.status, run.exit_class) == ("failed", "error")
+    assert run.exit_reason == f"model.pth has {200 * 1024**3} bytes: more than any model here"
+    assert not (home / "blobs").exists()
+
+
+def test_a_model_waits_for_room_before_it_fills_the_disk(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    left(run, "model.pth", WEIGHTS)
+    recorded(run)
+    with monkeypatch.context() as disk:
+        disk.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=len(WEIGHTS)))
+        assert "waits for storage, the server's disk has no room for a model" in finish(run.pk)
+    run.refresh_from_db()
+    assert run.status == "running"
+
+
+def test_weights_that_the_session_has_registered_before_stay_that_version(run: Run, session: TrainingSession) -> None:
+    left(run, "model.pth", WEIGHTS)
+    finished(run)
+    again = placed_again(session.task, status="running")
+    left(again, "model.pth", WEIGHTS)
+    assert finished(again).status == "finished"
+    assert product(again) == product(run)
+    assert ArtifactVersion.objects.filter(artifact__type="model").count() == 1
+
+
+def test_a_run_whose_records_take_long_is_asked_for_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.execution.harvest.TAKE_IN_S", 0)
+    left(run, "events.jsonl", json.dumps({"type": "other"}) + "\n")
+    left(run, "model.pth", WEIGHTS)
+    recorded(run)
+    assert finish(run.pk) == f"{run.pk}: what it left is still being read"
+    run.refresh_from_db()
+    assert run.status == "running"
+    assert finish(run.pk) == f"{run.pk}: finished, ok"
+
+
+def test_a_trainer_that_could_not_write_at_all_is_said_to(run: Run) -> None:
+    run.directory.mkdir(parents=True)
+    finished(run, exit_code=74)
+    assert run.exit_reason == "it could not write down why it failed: the disk is full or its directory gone"
 
 
 @pytest.mark.database

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from mlserver.errors import Conflict, Invalid
-from tests.make import make_gpu, make_lease, make_node, make_run, make_task
+from tests.make import make_gpu, make_lease, make_node, make_run, make_session, make_task
 from tests.together import together
 from training.models import Event, Run, Task
 from training.queue.control import change_task, delete_task, hold_task, release_task, retry_task, stop_task
@@ -239,3 +239,11 @@ def test_stopping_frees_nothing_before_the_run_has_ended() -> None:
     stop_task(task)
     lease.refresh_from_db()
     assert lease.released_at is None
+
+
+def test_a_session_keeps_the_gpus_and_ranks_its_trainer_can_use() -> None:
+    task = make_session().task
+    for change in ({"ranks": 3}, {"gpus": 2, "priority": 5}):
+        with pytest.raises(Conflict, match="is a training session"):
+            change_task(task, change)
+    assert change_task(task, {"priority": 5}).priority == 5

@@ -1,11 +1,13 @@
 """Epochs of sessions: what the trainer writes is taken in once, whatever else stands in its file."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import DataError
 
 from tests.make import make_node, make_run, make_session
 from tests.together import together
@@ -124,8 +126,59 @@ def test_a_line_of_megabytes_is_passed_over(run: Run) -> None:
 def test_all_is_read_once_the_job_is_gone_however_long_it_is(run: Run) -> None:
     filler = json.dumps({"type": "other", "data": "y" * 1000}) + "\n"
     wrote(run, filler * 3000 + line(4))
-    epochs.take_in(run, is_over=True)
+    assert epochs.take_in(run, is_over=True, within_s=60)
     assert (epoch_numbers(), Spool.objects.get().offset) == ([4], len(filler) * 3000 + len(line(4)))
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("name", ["\\ud800", "a\\u0000b"], ids=["half of a pair", "NUL"])
+def test_a_name_that_no_database_can_hold_keeps_nothing_from_being_taken_in(run: Run, name: str) -> None:
+    wrote(run, line(1) + line(2, NAME=1).replace("NAME", name) + line(3))
+    epochs.take_in(run)
+    assert epoch_numbers() == [1, 2, 3]
+    assert Series.objects.get(run=run, name="loss").count == 3
+
+
+def test_a_record_that_cannot_be_stored_is_counted_and_the_others_are_kept(
+    run: Run, session: TrainingSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = epochs.store
+
+    def refuse_second(run: Run, session: TrainingSession, records: list[dict[str, Any]]) -> None:
+        if any(record["data"]["epoch"] == 2 for record in records):
+            raise DataError("invalid value")
+        store(run, session, records)
+
+    monkeypatch.setattr(epochs, "store", refuse_second)
+    wrote(run, line(1) + line(2) + line(3))
+    epochs.take_in(run)
+    spooled = Spool.objects.get()
+    assert (epoch_numbers(), spooled.bad_lines, spooled.offset) == ([1, 3], 1, len(line(1)) * 3)
+
+
+def test_a_record_of_many_names_brings_no_more_series_than_a_trainer_has(run: Run) -> None:
+    wrote(run, line(1, **{f"name{number}": number for number in range(5000)}))
+    epochs.take_in(run)
+    assert (epoch_numbers(), Series.objects.filter(run=run).count()) == ([1], epochs.NAMES_PER_EPOCH)
+
+
+def test_a_file_that_seems_to_be_endless_is_read_to_the_limit_of_logs(run: Run, settings: Any) -> None:
+    settings.LOG_LIMIT_BYTES = 3 * AT_ONCE_BYTES
+    path = wrote(run, line(1))
+    os.truncate(path, 10**12)
+    looks = 0
+    while not epochs.take_in(run, is_over=True):
+        looks += 1
+        assert looks < 10
+    assert (epoch_numbers(), looks) == ([1], 4)
+
+
+def test_it_reads_on_for_as_long_as_it_is_given(run: Run) -> None:
+    filler = json.dumps({"type": "other", "data": "y" * 1000}) + "\n"
+    wrote(run, filler * 3000 + line(4))
+    assert not epochs.take_in(run, is_over=True)
+    assert epochs.take_in(run, is_over=True, within_s=60)
+    assert epoch_numbers() == [4]
 
 
 def test_a_link_in_place_of_the_file_is_not_followed(run: Run, tmp_path: Path) -> None:
@@ -171,6 +224,6 @@ def test_a_session_without_news_costs_one_query(run: Run, django_assert_num_quer
 @pytest.mark.django_db(transaction=True)
 def test_two_processes_at_once_take_each_line_in_once(run: Run) -> None:
     wrote(run, "".join(line(epoch) for epoch in range(1, 41)))
-    together(*[lambda: epochs.take_in(run, is_over=True)] * 4)
+    together(*[lambda: epochs.take_in(run, is_over=True, within_s=60)] * 4)
     assert epoch_numbers() == list(range(1, 41))
     assert Series.objects.get(run=run, name="loss").count == 40

@@ -9,7 +9,7 @@ from mlserver.enqueue import enqueue
 from mlserver.errors import OutOfSpace
 from training.execution.classify import Outcome, classify, kernel_log_since
 from training.execution.control import Control
-from training.execution.harvest import harvest
+from training.execution.harvest import NotDone, harvest
 from training.execution.last_words import last_lines
 from training.execution.settle import settle
 from training.models import Event, ExitClass, Run, RunProcess
@@ -30,6 +30,9 @@ def finish(run_id: str) -> str:
         return end_other_ranks(run, outcome, set(records) - set(ended))
     try:
         outcome = harvest(run, outcome, rank=rank)
+    except NotDone:
+        ask_for_finish(run_id)
+        return f"{run_id}: what it left is still being read"
     except (OSError, OutOfSpace) as error:
         Event.objects.say_again("NotRegistered", f"what the run left cannot be stored yet: {error}", run=run)
         return f"{run_id}: waits for storage, {error}"

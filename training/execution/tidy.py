@@ -1,7 +1,10 @@
 """Free what sessions leave on disk: checkpoints and unpacked samples that nobody will go on from."""
 
+import contextlib
+import os
 import shutil
-from datetime import timedelta
+import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.db.models import Q
@@ -12,6 +15,9 @@ from training.models import TaskStatus, TrainingSession
 
 # A session that has just been completed may still be tidying up itself.
 AFTER = timedelta(minutes=1)
+# Of a session that the database does not know, perhaps because an older one was restored.
+UNKNOWN_AFTER_S = 7 * 86_400
+REMOVED = ".removed-"
 
 
 def tidy() -> int:
@@ -19,12 +25,22 @@ def tidy() -> int:
 
     A stopped or failed session keeps its checkpoint: it goes on from it when it is retried.
     """
-    found = list(session_directories())
-    kept = kept_sessions([directory.name for directory in found])
-    gone = [directory for directory in found if directory.name not in kept]
+    found = session_directories()
+    known = TrainingSession.objects.filter(pk__in=[directory.name for directory in found])
+    done = set(known.filter(DELETED | completed_before(timezone.now() - AFTER)).values_list("pk", flat=True))
+    unknown = {path.name for path in found if is_old(path)} - set(known.values_list("pk", flat=True))
+    gone = [directory for directory in found if directory.name in done | unknown]
     for directory in gone:
-        shutil.rmtree(directory, ignore_errors=True)
+        remove(directory)
     return len(gone)
+
+
+def remove(directory: Path) -> None:
+    """Under another name first: a session that is retried at this moment gets a directory of its own."""
+    removed = directory.with_name(f"{REMOVED}{directory.name.removeprefix(REMOVED)}-{os.getpid()}")
+    with contextlib.suppress(OSError):
+        directory.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def session_directories() -> list[Path]:
@@ -34,7 +50,12 @@ def session_directories() -> list[Path]:
         return []
 
 
-def kept_sessions(session_ids: list[str]) -> set[str]:
-    sessions = TrainingSession.objects.filter(pk__in=session_ids, task__deleted_at=None)
-    is_done = Q(task__status=TaskStatus.COMPLETED, task__ended_at__lt=timezone.now() - AFTER)
-    return set(sessions.exclude(is_done).values_list("pk", flat=True))
+DELETED = Q(task__deleted_at__isnull=False)
+
+
+def completed_before(instant: datetime) -> Q:
+    return Q(task__status=TaskStatus.COMPLETED, task__ended_at__lt=instant)
+
+
+def is_old(directory: Path) -> bool:
+    return directory.name.startswith(REMOVED) or time.time() - directory.stat().st_mtime > UNKNOWN_AFTER_S

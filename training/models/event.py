@@ -7,6 +7,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from gpus.models import Node
+from mlserver.text import storable
 
 if TYPE_CHECKING:
     from training.models.run import Run
@@ -43,10 +44,13 @@ class EventManager(models.Manager["Event"]):
         if task is not None:
             task_id = task.pk
         kind = EventType.WARNING if is_warning else EventType.NORMAL
-        return self.create(reason=reason, message=message, task_id=task_id, run_id=run_id, node=node, type=kind)
+        return self.create(
+            reason=reason, message=storable(message), task_id=task_id, run_id=run_id, node=node, type=kind
+        )
 
     def say_again(self, reason: str, message: str, *, run: Optional["Run"] = None, node: Node | None = None) -> None:
         """A warning that may come every second: the same one counts up instead of a new row."""
+        message = storable(message)
         same = self.filter(run=run, node=node, reason=reason, message=message).order_by("-pk").first()
         if same is None:
             task_id = run.task_id if run is not None else None

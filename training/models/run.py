@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from gpus.models import Node
+from mlserver.text import storable
 from training import paths
 from training.models.event import Event
 from training.models.tags import HasTag
@@ -77,7 +78,8 @@ class Run(models.Model):
     config = models.JSONField(default=dict, blank=True)
     attempt = models.PositiveIntegerField(default=1, help_text="1 for the first execution of its task")
 
-    node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
+    # Its index is a part of run_of_node: SQLite would take one of its own for the active runs, and read all.
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, blank=True, related_name="runs", db_index=False)
     gpus = models.PositiveIntegerField(
         verbose_name="GPUs", default=0, help_text="devices it was placed on; its leases name them"
     )
@@ -110,6 +112,8 @@ class Run(models.Model):
             # Scheduler, agent and finish look at active runs only. Not a partial index: SQLite uses one only for
             # conditions with literal values, and Django binds values as parameters.
             models.Index(fields=["status"], name="run_by_status"),
+            # What the agent of a node asks every second.
+            models.Index(fields=["node", "status"], name="run_of_node"),
             models.Index(fields=["task", "-created_at"], name="run_of_task"),
             models.Index(fields=["-created_at", "-id"], name="run_newest_first"),
         ]
@@ -148,6 +152,7 @@ class Run(models.Model):
 
     def finish(self, status: str, exit_class: str, reason: str, **facts: Any) -> bool:
         """active -> finished, failed or stopped, once; `facts` are exit_code, exit_signal, started_at, ended_at."""
+        reason = storable(reason)
         facts = {"ended_at": timezone.now(), **facts}
         changes = {
             "status": status,

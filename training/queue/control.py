@@ -15,6 +15,7 @@ WHILE_NOT_ACTIVE = {
     "gpus", "gpu_memory_mib", "exclusive", "cpus", "memory_mib", "ranks", "priority", "time_limit_s", "grace_s",
     "max_retries", "backoff_s", "pool", "queue",
 }  # fmt: skip
+FIXED_OF_SESSIONS = {"gpus", "ranks"}
 
 
 def stop_task(task: Task, why: str = "stopped by a user") -> Task:
@@ -73,6 +74,9 @@ def columns_of_change(task: Task, data: Mapping[str, object]) -> dict[str, objec
     late = sorted(values.keys() & WHILE_NOT_ACTIVE)
     if late and not is_changeable(task):
         raise Conflict(f"task {task.pk} is {task.status}: {', '.join(late)} can be changed only before it is active")
+    fixed = sorted(values.keys() & FIXED_OF_SESSIONS) if task.is_session else []
+    if fixed:
+        raise Conflict(f"task {task.pk} is a training session: {', '.join(fixed)} follow from what the trainer can use")
     merged = TaskSpec(**{**resources_of(task), **values})
     merged.check_together()
     columns = {name: value for name, value in merged.task_fields().items() if name in values}

@@ -9,6 +9,7 @@ from typing import Any
 
 from mlserver.errors import Invalid
 from mlserver.errors import shown as shown  # of those who check values by rules of their own
+from mlserver.text import is_storable
 
 MAX_TEXT = 128 * 1024
 MAX_DEPTH = 50
@@ -20,18 +21,7 @@ class Refused(ValueError):
     """One value broke a rule; the text says the value and the rule."""
 
 
-def is_storable(word: str) -> bool:
-    """Text that every database and every JSON answer can hold: no NUL, no lone half of a surrogate pair.
-
-    The halves come from words of a command line that are not UTF-8.
-    """
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in word
-
-
+# The halves of surrogate pairs come from words of a command line that are not UTF-8.
 def text(limit: int, *, is_name: bool = False) -> Callable[[object], str]:
     def check(value: object) -> str:
         if not isinstance(value, str) or len(value) > limit or not is_storable(value):

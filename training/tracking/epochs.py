@@ -6,12 +6,14 @@ from typing import Any
 from django.utils import timezone
 
 from gpus.models import Node
+from mlserver.text import is_storable
 from training.models import Run, SessionEpoch, TrainingSession
 from training.tracking import series, spool
 
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
 # Of a record's data: where it belongs, not what was measured.
-NOT_MEASURED = {"epoch", "global_step", "time", "stage"}
+NOT_MEASURED = {"epoch", "global_step", "time", "stage", "ts"}
+NAMES_PER_EPOCH = 100
 
 
 def take_in_all(node: Node) -> None:
@@ -23,11 +25,11 @@ def take_in_all(node: Node) -> None:
             take_in(run)
 
 
-def take_in(run: Run, *, is_over: bool = False) -> None:
-    """Take in new records of a session's run; safe in several processes at once."""
+def take_in(run: Run, *, is_over: bool = False, within_s: float = 0) -> bool:
+    """Take in new records of a session's run; True when none is left. Safe in several processes at once."""
     assert run.task is not None
     session = run.task.session
-    spool.take_in(run, lambda records: store(run, session, records), is_over=is_over)
+    return spool.take_in(run, lambda records: store(run, session, records), is_over=is_over, within_s=within_s)
 
 
 def store(run: Run, session: TrainingSession, records: list[spool.Record]) -> None:
@@ -60,8 +62,10 @@ def values(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def measured(data: dict[str, Any]) -> dict[str, float | None]:
-    names = [name for name in data if name not in NOT_MEASURED and name != "ts" and isinstance(name, str)]
-    return {name: spool.number(data[name]) for name in names if isinstance(data[name], int | float)}
+    """Numbers by name, at most NAMES_PER_EPOCH: the trainer has six."""
+    names = [name for name, value in data.items() if isinstance(value, int | float) and is_storable(name)]
+    chosen = [name for name in names if name not in NOT_MEASURED][:NAMES_PER_EPOCH]
+    return {name: spool.number(data[name]) for name in chosen}
 
 
 def step_of(data: dict[str, Any]) -> int:

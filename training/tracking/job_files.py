@@ -6,12 +6,20 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
+
+from training import paths
 
 # What a job can leave where a file should be: nothing, a link, a directory, a socket, a file of another user.
 NOT_A_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM}
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO without writer would block the open for ever.
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class RunWithFiles(Protocol):
+    @property
+    def directory(self) -> Path: ...
 
 
 class OpenFile:
@@ -28,6 +36,13 @@ class OpenFile:
             pieces.append(piece)
             start += len(piece)
         return b"".join(pieces)
+
+
+@contextlib.contextmanager
+def opened_in_run(run: RunWithFiles, name: str) -> Iterator[OpenFile | None]:
+    """A regular file of this name in the run directory; None when there is none."""
+    with opened_below(paths.runs_root(), run.directory / name) as file:
+        yield file
 
 
 @contextlib.contextmanager

@@ -5,21 +5,28 @@ line waits for its end, a line that is no record is counted and passed over, a l
 """
 
 import json
+import logging
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
+from django.conf import settings
+from django.db import DataError, transaction
 from django.db.models import F
 
 from training import paths
 from training.models import Run, Spool
-from training.tracking.job_files import opened_below
+from training.tracking.job_files import opened_in_run
 
 # Bytes taken in at once, and the longest line; what is left comes with the next look.
 AT_ONCE_BYTES = 1024**2
 Record = dict[str, Any]
+# What databases and their drivers raise for text and numbers that they cannot hold.
+UNSTORABLE = (DataError, ValueError, OverflowError)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,45 +39,66 @@ class Stretch:
     bad_lines: int = 0
 
 
-def take_in(run: Run, store: Callable[[list[Record]], object], *, is_over: bool = False) -> int:
-    """Give what is new to `store`, in the transaction that notes how far it was read; returns the bytes taken in.
+def take_in(run: Run, store: Callable[[list[Record]], object], *, is_over: bool = False, within_s: float = 0) -> bool:
+    """Give what is new to `store`, in the transaction that notes how far it was read; True when nothing is left.
 
-    Two processes may do it at once: what one has taken in the other leaves alone. `is_over`: the job writes no more,
-    so everything is read, and a last line without an end is one.
+    Two processes may do it at once: what one has taken in the other leaves alone. One stretch is read at least, more
+    `within_s`. `is_over`: the job writes no more, so a last line without an end is one.
     """
-    taken = 0
+    deadline = time.monotonic() + within_s
     while True:
         spool = Spool.objects.filter(run=run).first() or Spool(run=run)
         stretch = read_stretch(run, spool.offset, is_over=is_over)
         if stretch.end == stretch.start:
-            return taken
-        if note_taken(run, stretch, store):
-            taken += stretch.end - stretch.start
-            if not is_over:
-                return taken
+            return True
+        note_taken(run, stretch, store)
+        if time.monotonic() >= deadline:
+            return False
 
 
-def note_taken(run: Run, stretch: Stretch, store: Callable[[list[Record]], object]) -> bool:
-    """False when somebody else has taken these bytes in."""
+def note_taken(run: Run, stretch: Stretch, store: Callable[[list[Record]], object]) -> None:
+    """A record that cannot be stored is counted as bad: it must not keep the others out, nor the run from ending."""
+    try:
+        store_stretch(run, stretch, store)
+    except UNSTORABLE as error:
+        log.warning("run %s: records that cannot be stored: %s", run.pk, error)
+        store_stretch(run, stretch, lambda records: store_one_by_one(run, records, store))
+
+
+def store_stretch(run: Run, stretch: Stretch, store: Callable[[list[Record]], object]) -> None:
+    """Nothing when somebody else has taken these bytes in."""
     with transaction.atomic():
         Spool.objects.get_or_create(run=run)
         mine = Spool.objects.filter(run=run, offset=stretch.start)
-        if not mine.update(offset=stretch.end, bad_lines=F("bad_lines") + stretch.bad_lines):
-            return False
-        store(stretch.records)
-    return True
+        if mine.update(offset=stretch.end, bad_lines=F("bad_lines") + stretch.bad_lines):
+            store(stretch.records)
+
+
+def store_one_by_one(run: Run, records: list[Record], store: Callable[[list[Record]], object]) -> None:
+    bad_lines = 0
+    for record in records:
+        try:
+            with transaction.atomic():
+                store([record])
+        except UNSTORABLE:
+            bad_lines += 1
+    Spool.objects.filter(run=run).update(bad_lines=F("bad_lines") + bad_lines)
 
 
 def has_news(run: Run, offset: int) -> bool:
     """Does the file reach beyond `offset`? One look at the file, none at the database."""
-    with opened_below(paths.runs_root(), run.directory / paths.EVENTS_NAME) as file:
-        return file is not None and file.size > offset
+    with opened_in_run(run, paths.EVENTS_NAME) as file:
+        return file is not None and min(file.size, settings.LOG_LIMIT_BYTES) > offset
 
 
 def read_stretch(run: Run, start: int, *, is_over: bool = False) -> Stretch:
-    """Whole lines from `start` on. A line longer than AT_ONCE_BYTES is passed over in pieces."""
-    with opened_below(paths.runs_root(), run.directory / paths.EVENTS_NAME) as file:
-        data = file.read(start, min(file.size, start + AT_ONCE_BYTES)) if file is not None else b""
+    """Whole lines from `start` on. A line longer than AT_ONCE_BYTES is passed over in pieces.
+
+    What lies beyond the limit of logs is left alone: a file may seem to be endless and hold nothing.
+    """
+    with opened_in_run(run, paths.EVENTS_NAME) as file:
+        end = min(file.size, start + AT_ONCE_BYTES, settings.LOG_LIMIT_BYTES) if file is not None else start
+        data = file.read(start, end) if file is not None and end > start else b""
     end = data.rfind(b"\n") + 1
     if not end and len(data) == AT_ONCE_BYTES:
         return Stretch(start, start + len(data), bad_lines=1)

@@ -17,6 +17,8 @@ OPTIMIZERS = ("adam", "sgd", "rmsprop", "adamw")
 LOSS_FUNCTIONS = ("cross_entropy", "mse", "mae", "bce")
 REGRESSION_LOSSES = ("mse", "mae")
 SMALLEST_SIDE = 8
+# EX_IOERR of sysexits.h: it failed and could not write down why, on a full disk for example.
+UNTOLD_EXIT_CODE = 74
 
 
 def objection(

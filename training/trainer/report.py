@@ -62,7 +62,8 @@ class Report:
             os.close(descriptor)
         say("INFO", epoch_line(metrics, epochs))
 
-    def fail(self, failure: Failure) -> None:
+    def fail(self, failure: Failure) -> bool:
+        """Say and write down why; False when it could not be written."""
         say("ERROR", str(failure))
         reason = json.dumps({"error": str(failure), "kind": failure.kind})
         neighbour = self.run_dir / f".failure.json.{self.rank}"
@@ -70,13 +71,15 @@ class Report:
             neighbour.write_text(reason)
             if self.is_alone:
                 neighbour.replace(self._failure_path)
-                return
+                return True
             self._failure_path.hardlink_to(neighbour)
         except FileExistsError:
             pass  # another rank failed first: what this one met is a consequence
         except OSError as error:
             print(f"failure.json could not be written: {error}", file=sys.stderr, flush=True)
+            return False
         neighbour.unlink(missing_ok=True)
+        return True
 
 
 def epoch_line(metrics: Metrics, epochs: int) -> str:

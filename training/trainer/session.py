@@ -6,6 +6,7 @@ import traceback
 
 import torch
 
+from training.trainer.catalog import UNTOLD_EXIT_CODE
 from training.trainer.export import save_model
 from training.trainer.failures import Failure, explain
 from training.trainer.prepare import prepare
@@ -16,7 +17,7 @@ from training.trainer.stopping import EXIT_CODE, Stop, Stopped
 
 
 def run(settings: Settings, stop: Stop) -> int:
-    """Exit code: 0 done, 1 failed, 143 stopped. Says and writes down why it failed."""
+    """Exit code: 0 done, 1 failed, 74 failed and could not write down why, 143 stopped. Says why it failed."""
     say_warnings()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
     ranks = Ranks()
@@ -28,12 +29,12 @@ def run(settings: Settings, stop: Stop) -> int:
         return EXIT_CODE
     except Exception as error:  # noqa: BLE001  the supervision point: whatever it was, the session says it
         failure = explain(error)
-        report.fail(failure)
+        code = 1 if report.fail(failure) else UNTOLD_EXIT_CODE
         if failure.kind == "error" and not isinstance(error, Failure):
             traceback.print_exception(error)
         if not ranks.is_alone:
-            os._exit(1)  # leaving in peace would wait for the others, who wait for this one
-        return 1
+            os._exit(code)  # leaving in peace would wait for the others, who wait for this one
+        return code
     return 0
 
 
