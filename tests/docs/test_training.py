@@ -33,8 +33,9 @@ def stores(home: Path, settings: Any) -> None:
 def variables(home: Path) -> dict[str, str]:
     owner = make_user()
     make_node("box")
-    stored_dataset("digits")
-    published("resnet18_digits", WEIGHTS, owner=owner)
+    for name in ("digits", "iris"):
+        stored_dataset(name)
+    published("simple_cnn_digits", WEIGHTS, owner=owner)
     (home / "weights.pth").write_bytes(b"mine")
     write_pets(home / "pets.zip")
     ended = make_session(task=make_task(owner, status="completed"))
@@ -59,12 +60,12 @@ def test_it_gives_calls_that_are_answered_as_it_says(variables: dict[str, str], 
     for status, line in calls:
         answer = call(line, variables, home)
         assert answer.status_code == int(status), (line, getattr(answer, "content", b""))
-    assert (home / "resnet18_digits.pth").read_bytes() == WEIGHTS
+    assert (home / "simple_cnn_digits.pth").read_bytes() == WEIGHTS
 
 
 def test_it_calls_every_row_of_the_document() -> None:
     called = {
-        re.sub(r"\$(ID|RUNNING|QUEUED)|/(resnet18_digits|mine|digits)$", "/X", line) for _, line in CALL.findall(PAGE)
+        re.sub(r"\$(ID|RUNNING|QUEUED)|/(simple_cnn_digits|mine|digits)$", "/X", line) for _, line in CALL.findall(PAGE)
     }
     paths = {re.search(r"\$SERVER([^\s\"?]*)", line)[1] for line in called}  # type: ignore[index]
     names = ("stop", "status", "metrics", "history", "logs")
