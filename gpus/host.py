@@ -1,14 +1,19 @@
 """The machine's own sample: CPU, memory, and the disk the models are on."""
 
+import logging
+import threading
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import psutil
 from django.conf import settings
 from django.utils import timezone
 
 from gpus.models import Node
+
+log = logging.getLogger(__name__)
 
 # Of a process that has not looked before: CPU load is what happened between two looks.
 FIRST_LOOK_S = 0.1
@@ -41,9 +46,44 @@ def sample_host(interval_s: float | None = None) -> HostSample:
     )
 
 
-def store_host_sample(node: Node) -> None:
+class HostSampler:
+    """Looks in a thread of its own: the file system of MODELS_DIR may be a network's, which answers or does not."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[None] = SimpleQueue()
+        self._answers: SimpleQueue[HostSample | None] = SimpleQueue()
+        self._is_away = False
+        self._thread: threading.Thread | None = None
+
+    def sample(self, within_s: float = 0.2) -> HostSample | None:
+        """A new sample; None while the file system does not answer, however often it is asked."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._answer, name="host sampler", daemon=True)
+            self._thread.start()
+        if not self._is_away:
+            self._asked.put(None)
+        try:
+            found = self._answers.get(timeout=0 if self._is_away else within_s)
+        except Empty:
+            self._is_away = True
+            return None
+        self._is_away = False
+        return found
+
+    def _answer(self) -> None:
+        while True:
+            self._asked.get()
+            try:
+                self._answers.put(sample_host())
+            except OSError as error:
+                log.warning("the host cannot be sampled: %s", error)
+                self._answers.put(None)
+
+
+def store_host_sample(node: Node, sampler: HostSampler) -> None:
     """Into the row of this machine; only its agent calls this."""
-    Node.objects.filter(pk=node.pk).update(**asdict(sample_host()))
+    if sample := sampler.sample():
+        Node.objects.filter(pk=node.pk).update(**asdict(sample))
 
 
 def newest_host_sample(node_name: str) -> HostSample:

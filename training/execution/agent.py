@@ -17,7 +17,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, connections
 
 from gpus.driver import Driver
-from gpus.host import store_host_sample
+from gpus.host import HostSampler, store_host_sample
 from gpus.inventory import register_node
 from gpus.models import Node
 from gpus.sampling import Sampling
@@ -63,6 +63,7 @@ class Agent:
         self.is_ending = False
         self.node: Node | None = None
         self.sampling = Sampling(driver or Driver(), self.wake)
+        self.host = HostSampler()
         self.selector = selectors.DefaultSelector()
         self.wakeup = Wakeup(paths.agent_fifo())
         self.selector.register(self.wakeup, selectors.EVENT_READ, None)
@@ -139,7 +140,7 @@ class Agent:
 
     def sample_host(self) -> None:
         if self.node is not None:
-            store_host_sample(self.node)
+            store_host_sample(self.node, self.host)
 
     def ask_again(self) -> None:
         """Find runs to watch, and repeat every request whose answer stays out."""

@@ -1,14 +1,18 @@
 """GET /api/v1/system/info (T12), and the sampling behind it."""
 
+import errno
+import threading
 from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
 
-from gpus.host import sample_host, store_host_sample
+from gpus import host
+from gpus.host import HostSampler, sample_host, store_host_sample
 from gpus.inventory import node_name
 from gpus.models import Node
 from tests.make import make_client, make_gpu, make_node
+from tests.waiting import until
 from training.execution.agent import Agent
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +91,7 @@ def test_the_disk_is_that_of_the_models_even_before_their_directory_is_made(sett
 
 def test_a_stored_sample_is_answered(client):
     node = make_node(node_name())
-    store_host_sample(node)
+    store_host_sample(node, HostSampler())
     node.refresh_from_db()
     assert node.host_sampled_at is not None
     assert client.get(URL).json()["memory_total_mb"] == node.total_memory_bytes / 1024**2
@@ -109,3 +113,30 @@ def test_returns_401_without_a_key():
 
 def test_returns_405_when_it_is_posted_to():
     assert make_client().post(URL).status_code == 405
+
+
+def test_a_file_system_that_does_not_answer_keeps_nobody_waiting_and_is_asked_no_more(monkeypatch):
+    answers, asked = threading.Event(), []
+
+    def look():
+        asked.append(1)
+        assert answers.wait(10)
+        return sample_host()
+
+    monkeypatch.setattr(host, "sample_host", look)
+    sampler = HostSampler()
+    assert [sampler.sample(within_s=0.01) for _ in range(3)] == [None, None, None]
+    answers.set()
+    assert until(lambda: sampler.sample(within_s=0.01), what="a sample, now that it answers") is not None
+    assert len(asked) <= 2
+
+
+def test_a_file_system_that_fails_is_asked_again(monkeypatch):
+    def fail():
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    sampler = HostSampler()
+    with monkeypatch.context() as broken:
+        broken.setattr(host, "sample_host", fail)
+        assert sampler.sample(within_s=5) is None
+    assert sampler.sample(within_s=5) is not None
