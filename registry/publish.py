@@ -10,9 +10,10 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from mlserver.errors import Conflict, NotFound, OutOfSpace, shown
+from mlserver.errors import Conflict, Forbidden, NotFound, OutOfSpace, shown
 from registry import links
 from registry.blobs import LONGEST_NAME, Incoming, is_name, path_of
 from registry.datasets.facts import Facts
@@ -164,21 +165,34 @@ def readable_path(version: ArtifactVersion) -> Path:
     return link(file_of(version))
 
 
-def delete_versions(artifact: Artifact) -> int:
+def delete_versions(artifact: Artifact, *, by: User | None = None) -> int:
     """How many versions could be read and now cannot; their links are gone, their content stays until a purge.
 
-    Raises Conflict, and deletes none, while a training session needs them; one that begins at the same moment waits.
+    Raises Forbidden, and deletes none, when one is not `by`'s own; without `by` all go. Raises Conflict while a
+    training session needs them; one that begins at the same moment waits.
     """
     now = timezone.now()
     with transaction.atomic():
         Artifact.objects.select_for_update().get(pk=artifact.pk)
-        refuse_in_use(artifact)
         mine = ArtifactVersion.objects.ready().filter(artifact=artifact)
+        if by is not None:
+            refuse_others(mine, by)
+        refuse_in_use(artifact)
         names = list(ArtifactFile.objects.filter(version__in=mine).values_list("link_name", flat=True))
         count = mine.update(status=VersionStatus.DELETED, deleted_at=now, updated_at=now)
         Artifact.objects.filter(pk=artifact.pk).update(updated_at=now)
         transaction.on_commit(partial(remove_links, artifact.type, names))
     return count
+
+
+def refuse_others(versions: QuerySet[ArtifactVersion], user: User) -> None:
+    """Raises Forbidden that names the newest version which is not the user's: others' trainings may add versions."""
+    other = versions.exclude(owner=user).select_related("artifact", "owner").order_by("-number").first()
+    if other is None:
+        return
+    whose = f"belongs to {other.owner.get_username()}" if other.owner else "belongs to nobody"
+    said = f"version {other.number} of {other.artifact.type} '{other.artifact.name}' {whose}"
+    raise Forbidden(f"{said}: only an administrator can delete it")
 
 
 def remove_links(type: str, names: Iterable[str]) -> None:

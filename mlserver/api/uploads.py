@@ -27,14 +27,21 @@ FRAMING_BYTES = 64 * 1024
 class Receiver(Protocol):
     """Each call comes from a thread of a pool, one at a time, maybe each from another thread."""
 
+    @property
+    def checked_for(self) -> int | None:
+        """The user whose upload `check` looks into: of one user one at a time. None: there is nothing to check."""
+
     def write(self, data: bytes) -> None:
         """The next bytes of the body, about PIECE_BYTES. What it raises becomes the answer."""
 
+    def check(self) -> None:
+        """The body is whole: look into it, for a minute if need be. What it raises becomes the answer."""
+
     def finish(self) -> HttpResponse:
-        """The body is whole. What it raises becomes the answer."""
+        """The body is whole, and checked where it must be: keep it. What it raises becomes the answer."""
 
     def abort(self) -> None:
-        """Nothing more comes: the client left, the server stops, or `write` or `finish` raised. Leave nothing."""
+        """Nothing more comes: the client left, the server stops, or a call raised. Leave nothing."""
 
 
 class UploadResponse(HttpResponse):
@@ -79,6 +86,8 @@ def receive(request: HttpRequest, receiver: Receiver) -> HttpResponse:
         unfinished.callback(receiver.abort)
         while piece := request.read(PIECE_BYTES):
             receiver.write(piece)
+        if receiver.checked_for is not None:
+            receiver.check()
         response = receiver.finish()
         unfinished.pop_all()
     return response

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -10,11 +11,24 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from mlserver.errors import BadRequest, Invalid, TooLarge, shown
 from registry.blobs import Incoming
+from registry.datasets.facts import Facts
 
 PART = "file"
 MAX_PARTS = 32
 MAX_FIELD_BYTES = 64 * 1024
 MAX_NAME_CHARACTERS = 255
+# What the parser says begins so; the first that fits is taken.
+FAULTS = {
+    "failed to decode": "the header of a part is not UTF-8",
+    "segment count": f"it has more than {MAX_PARTS} parts",
+    "segment header length": "the header of a part is too long",
+    "segment header count": "a part has too many headers",
+    "Content-Disposition": "a part does not say its name",
+    "segment header": "the header of a part is malformed",
+    "Content-Length": "a part is not as long as its header says",
+    "end of": "it ends before the form does, or goes on behind it",
+    "boundary": "its parts are not divided by the boundary that Content-Type names",
+}
 # The way of clients older than RFC 7578 to send a name that is not ASCII.
 EXTENDED_NAME = re.compile(r"filename\*=utf-8'[\w-]*'([^;\s]+)", re.IGNORECASE)
 
@@ -22,15 +36,26 @@ EXTENDED_NAME = re.compile(r"filename\*=utf-8'[\w-]*'([^;\s]+)", re.IGNORECASE)
 class FileReceiver:
     """Takes the part `file`; other parts are read and forgotten. See mlserver.api.uploads.Receiver.
 
-    `publish(incoming, file_name)` is called when the whole form was read; what it does not keep is removed.
+    `publish(incoming, file_name, facts)` is called when the whole form was read; what it does not keep is removed.
+    The facts are what `inspect(path, file_name)` found before, None without it; `user` is who waits for that.
     Raises BadRequest for what is no form or ends too early, Invalid for a form without its one file, TooLarge, and
     OutOfSpace.
     """
 
-    def __init__(self, content_type: str, publish: Callable[[Incoming, str], HttpResponse]) -> None:
+    def __init__(
+        self,
+        content_type: str,
+        publish: Callable[[Incoming, str, Facts | None], HttpResponse],
+        *,
+        inspect: Callable[[Path, str], Facts] | None = None,
+        user: int | None = None,
+    ) -> None:
         self._boundary = boundary_of(content_type)
         self._parser = PushMultipartParser(self._boundary, max_segment_count=MAX_PARTS)
         self._publish = publish
+        self._inspect = inspect
+        self.checked_for = user if inspect is not None else None
+        self._facts: Facts | None = None
         self._part: MultipartSegment | None = None
         self._incoming: Incoming | None = None
         self._file_name = ""
@@ -46,21 +71,28 @@ class FileReceiver:
                 elif event is not None:
                     self._take(event)
         except MultipartError as error:
-            raise _unreadable(str(error)) from error
+            raise _unreadable(said_of(error)) from error
+
+    def check(self) -> None:
+        if self._inspect is not None:
+            self._facts = self._inspect(self._whole().path, self._file_name)
 
     def finish(self) -> HttpResponse:
+        with self._whole() as incoming:
+            return self._publish(incoming, self._file_name, self._facts)
+
+    def abort(self) -> None:
+        if self._incoming is not None:
+            self._incoming.discard()
+
+    def _whole(self) -> Incoming:
         try:
             self._parser.close()
         except MultipartError as error:
             raise _unreadable("it ends before the form does") from error
         if self._incoming is None:
             raise Invalid.field(PART, "the form has no part of this name")
-        with self._incoming as incoming:
-            return self._publish(incoming, self._file_name)
-
-    def abort(self) -> None:
-        if self._incoming is not None:
-            self._incoming.discard()
+        return self._incoming
 
     def _begin(self, data: bytes) -> None:
         """What does not begin like a form is refused at once: the parser would look for the form to its end."""
@@ -119,6 +151,15 @@ def _extended_name(part: MultipartSegment) -> str:
         if name == "Content-Disposition" and (found := EXTENDED_NAME.search(value)):
             return unquote(found[1])
     return ""
+
+
+def said_of(error: MultipartError) -> str:
+    """Of the parser's own words only which fault it was: some of them show its insides."""
+    words = str(error)
+    for word, why in FAULTS.items():
+        if word in words:
+            return why
+    return "it is no form as RFC 7578 has it"
 
 
 def _unreadable(why: str) -> BadRequest:

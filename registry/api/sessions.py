@@ -1,6 +1,7 @@
 """T13-T19: models and datasets by name. A name stands for its newest version (C18 of the API documents)."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar, cast
 
 from django.contrib.auth.models import User
@@ -17,11 +18,12 @@ from mlserver.api.downloads import download
 from mlserver.api.negotiation import WhateverIsAccepted
 from mlserver.api.rendering import OrjsonRenderer, json_response
 from mlserver.api.schema import Refusal, text_parameter
-from mlserver.errors import Forbidden, Invalid, NotFound
+from mlserver.errors import Invalid, NotFound
 from registry.api.receiving import FileReceiver
 from registry.api.session_json import dataset_rows, model_rows, render_dataset, render_model, size_mb
 from registry.api.session_schemas import UPLOAD_FORM, UPLOAD_REFUSALS, DatasetAnswer, ModelAnswer, Uploaded
 from registry.blobs import LONGEST_NAME, LONGEST_UPLOADED_NAME, NAME, Incoming, check_name, is_name, path_of
+from registry.datasets.facts import Facts
 from registry.inspection import inspect
 from registry.models import ArtifactType, ArtifactVersion
 from registry.publish import delete_versions, file_of, publish, refuse_taken
@@ -47,8 +49,8 @@ class StoredSet(ViewSet):
     renderer_classes = (OrjsonRenderer,)
     content_negotiation_class = WhateverIsAccepted
 
-    def receive(self, request: Request, publish: Callable[[str, Incoming, str], ArtifactVersion]) -> HttpResponse:
-        """Refuses by the headers alone what they tell; `publish(name, incoming, file_name)` gets the file.
+    def receive(self, request: Request, *, inspect: Callable[[Path, str], Facts] | None = None) -> HttpResponse:
+        """Refuses by the headers alone what they tell; publishes the file, with what `inspect` finds in it.
 
         Raises Invalid, Conflict, TooLarge and BadRequest.
         """
@@ -59,12 +61,13 @@ class StoredSet(ViewSet):
         refuse_taken(self.type, name)
         uploads.refuse_too_large(request._request)
 
-        def done(incoming: Incoming, file_name: str) -> HttpResponse:
-            version = publish(name, incoming, file_name)
+        def done(incoming: Incoming, file_name: str, facts: Facts | None) -> HttpResponse:
+            version = publish(incoming, type=self.type, name=name, owner=self.caller, file_name=file_name, facts=facts)
             said = f"{self.type.value} '{name}' is uploaded"
             return json_response({"message": said, "name": name, "size_mb": size_mb(version.size_bytes)})
 
-        return uploads.receive(request._request, FileReceiver(request.content_type or "", done))
+        receiver = FileReceiver(request.content_type or "", done, inspect=inspect, user=self.caller.pk)
+        return uploads.receive(request._request, receiver)
 
     def newest(self, name: str) -> ArtifactVersion:
         version = ArtifactVersion.objects.newest_of(self.type, name) if is_name(name) else None
@@ -81,7 +84,7 @@ class StoredSet(ViewSet):
 
 
 class ModelSet(StoredSet):
-    """Weights, whatever their format. Deleting them takes their owner or an administrator."""
+    """Weights, whatever their format. Deleting them takes the owner of all versions or an administrator."""
 
     type = ArtifactType.MODEL
     conflicting_actions = ("create", "destroy")
@@ -137,26 +140,21 @@ class ModelSet(StoredSet):
     )
     def create(self, request: Request) -> HttpResponse:
         """T15."""
-
-        def published(name: str, incoming: Incoming, file_name: str) -> ArtifactVersion:
-            return publish(incoming, type=self.type, name=name, owner=self.caller, file_name=file_name)
-
-        return self.receive(request, published)
+        return self.receive(request)
 
     @extend_schema(
         tags=TAGS,
         operation_id="models_delete",
         summary="Delete a model",
-        description="All its versions; the name can be given again. 409 while a running session trains it.",
+        description="All its versions; the name can be given again. 403 when one of them is another user's, 409 "
+        "while a running session trains it.",
         parameters=[MODEL],
         responses={200: Said},
     )
     def destroy(self, request: Request, model_name: str) -> HttpResponse:
         """T16."""
         artifact = self.newest(model_name).artifact
-        if artifact.owner_id != self.caller.pk and not is_admin(request):
-            raise Forbidden(f"model '{model_name}' belongs to somebody else")
-        if not delete_versions(artifact):
+        if not delete_versions(artifact, by=None if is_admin(request) else self.caller):
             raise self.unknown(model_name)
         return json_response({"message": f"model '{model_name}' is deleted"})
 
@@ -205,9 +203,4 @@ class DatasetSet(StoredSet):
     )
     def create(self, request: Request) -> HttpResponse:
         """T19."""
-
-        def published(name: str, incoming: Incoming, file_name: str) -> ArtifactVersion:
-            facts = inspect(incoming.path, file_name)
-            return publish(incoming, type=self.type, name=name, owner=self.caller, file_name=file_name, facts=facts)
-
-        return self.receive(request, published)
+        return self.receive(request, inspect=inspect)

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from mlserver.api import uploads
 from mlserver.api.uploads import PIECE_BYTES, UploadResponse
 from mlserver.errors import Conflict, Invalid, OutOfSpace
-from mlserver.serving import feeding, request_body
+from mlserver.serving import checking, feeding, request_body
 from mlserver.serving.application import Application
 from tests.serve.asking import WITHIN_S, Client, answering, run
 
@@ -21,9 +21,10 @@ CHUNK = b"x" * (PIECE_BYTES // 4)
 
 
 class Keeping:
-    """Keeps what it is given; `fails` is raised by the step of that name."""
+    """Keeps what it is given; `fails` is raised by the step of that name, `user` is whose upload is checked."""
 
-    def __init__(self, **fails: Exception) -> None:
+    def __init__(self, user: int | None = None, **fails: Exception) -> None:
+        self.checked_for = user
         self.pieces: list[int] = []
         self.threads: set[str] = set()
         self.fails = fails
@@ -31,6 +32,9 @@ class Keeping:
         self.may_write = threading.Event()
         self.may_write.set()
         self.is_writing = threading.Event()
+        self.may_check, self.is_checking = threading.Event(), threading.Event()
+        self.may_finish, self.is_finishing = threading.Event(), threading.Event()
+        self.may_finish.set()
 
     def write(self, data: bytes) -> None:
         self.is_writing.set()
@@ -39,7 +43,15 @@ class Keeping:
         self.pieces.append(len(data))
         self.fail("write")
 
+    def check(self) -> None:
+        self.threads.add(threading.current_thread().name.partition("_")[0])
+        self.is_checking.set()
+        self.may_check.wait(WITHIN_S)
+        self.fail("check")
+
     def finish(self) -> HttpResponse:
+        self.is_finishing.set()
+        self.may_finish.wait(WITHIN_S)
         self.threads.add(threading.current_thread().name.partition("_")[0])
         self.fail("finish")
         return HttpResponse(b"%d" % sum(self.pieces), content_type="text/plain", status=201)
@@ -287,6 +299,113 @@ def test_returns_503_when_too_many_uploads_are_on_their_way(monkeypatch: pytest.
         client = await poster([CHUNK]).ask(taking(receiver))
         assert (client.status, client.headers[b"retry-after"]) == (503, b"5")
         assert receiver.pieces == []
+
+    run(test)
+
+
+def test_checks_hold_up_no_upload_without_one_and_no_abort() -> None:
+    """Three users' checks, more than run at once."""
+
+    async def test() -> None:
+        checked = [Keeping(user) for user in range(3)]
+        plain, leaving = Keeping(), Keeping()
+        receivers = iter([*checked, plain, leaving])
+        served = upload_path(lambda environ: UploadResponse(next(receivers)))
+        answers = [asyncio.create_task(poster([CHUNK]).ask(served)) for _ in checked]
+        for receiver in checked[:2]:
+            await asyncio.to_thread(receiver.is_checking.wait, WITHIN_S)
+        assert (await poster([CHUNK]).ask(served)).status == 201
+        client = Hesitating()
+        client.give(CHUNK)
+        client.leave()
+        await client.ask(served)
+        assert leaving.is_aborted.wait(WITHIN_S)
+        for receiver in checked:
+            receiver.may_check.set()
+        await asyncio.gather(*answers)
+        assert [receiver.threads for receiver in checked] == [{"upload", "check", "publish"}] * 3
+        assert plain.threads == {"upload", "publish"}
+
+    run(test)
+
+
+def test_of_one_user_one_check_runs_and_the_next_waits_while_another_user_is_served() -> None:
+    async def test() -> None:
+        first, second, other = Keeping(1), Keeping(1), Keeping(2)
+        receivers = iter([first, second, other])
+        served = upload_path(lambda environ: UploadResponse(next(receivers)))
+        answers = [asyncio.create_task(poster([CHUNK]).ask(served))]
+        await asyncio.to_thread(first.is_checking.wait, WITHIN_S)
+        answers.append(asyncio.create_task(poster([CHUNK]).ask(served)))
+        while served._feeding._checking._lines[1].length < 2:
+            await asyncio.sleep(0)
+        other.may_check.set()
+        assert (await poster([CHUNK]).ask(served)).status == 201
+        assert not second.is_checking.is_set()
+        first.may_check.set()
+        second.may_check.set()
+        assert [client.status for client in await asyncio.gather(*answers)] == [201, 201]
+        assert served._feeding._checking._lines == {}
+
+    run(test)
+
+
+def test_uploads_that_wait_for_their_check_take_no_place_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "MOST_UPLOADS", 1)
+
+    async def test() -> None:
+        checked = Keeping(1)
+        receivers = iter([checked, Keeping()])
+        served = upload_path(lambda environ: UploadResponse(next(receivers)))
+        answered = asyncio.create_task(poster([CHUNK]).ask(served))
+        await asyncio.to_thread(checked.is_checking.wait, WITHIN_S)
+        assert (await poster([CHUNK]).ask(served)).status == 201
+        checked.may_check.set()
+        await answered
+
+    run(test)
+
+
+def test_returns_503_when_too_many_of_one_user_wait_for_their_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "MOST_IN_LINE", 1)
+
+    async def test() -> None:
+        first, second = Keeping(1), Keeping(1)
+        receivers = iter([first, second])
+        served = upload_path(lambda environ: UploadResponse(next(receivers)))
+        answered = asyncio.create_task(poster([CHUNK]).ask(served))
+        await asyncio.to_thread(first.is_checking.wait, WITHIN_S)
+        client = await poster([CHUNK]).ask(served)
+        assert (client.status, client.headers[b"retry-after"]) == (503, b"5")
+        assert "wait for their check" in orjson.loads(client.body)["detail"]
+        assert second.is_aborted.wait(WITHIN_S)
+        first.may_check.set()
+        assert (await answered).status == 201
+
+    run(test)
+
+
+def test_a_server_that_stops_ends_a_check_and_waits_for_what_is_being_published() -> None:
+    async def test() -> None:
+        checked, published = Keeping(1), Keeping()
+        published.may_finish.clear()
+        receivers = iter([checked, published])
+        served = upload_path(lambda environ: UploadResponse(next(receivers)))
+        asked = asyncio.create_task(poster([CHUNK]).ask(served))
+        await asyncio.to_thread(checked.is_checking.wait, WITHIN_S)
+        publishing = asyncio.create_task(poster([CHUNK]).ask(served))
+        await asyncio.to_thread(published.is_finishing.wait, WITHIN_S)
+
+        served.end_streams()
+        client = await asked
+        assert (client.status, b"nothing of the upload was kept" in client.body) == (503, True)
+        assert not checked.is_aborted.is_set()
+        checked.may_check.set()
+        assert checked.is_aborted.wait(WITHIN_S)
+        assert not checked.is_finishing.is_set()
+        published.may_finish.set()
+        assert (await publishing).status == 201
+        assert not published.is_aborted.is_set()
 
     run(test)
 

@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from registry.models import ArtifactVersion
+from registry.publish import delete_versions
 from tests.make import make_client, make_dataset, make_session, make_task, make_user
 from tests.registry.contents import published
 
@@ -42,12 +43,31 @@ def test_an_administrator_deletes_what_is_not_his(owner):
     assert make_client(scope="admin").delete(PATH).status_code == 200
 
 
-@pytest.mark.parametrize("has_owner", [True, False])
-def test_returns_403_when_it_belongs_to_somebody_else(owner, has_owner):
-    published("net", owner=owner if has_owner else None)
+@pytest.mark.parametrize(("has_owner", "whose"), [(True, "eva"), (False, "nobody")])
+def test_returns_403_when_it_belongs_to_somebody_else(store, has_owner, whose):
+    published("net", owner=make_user("eva") if has_owner else None)
     answer = delete(make_user())
-    assert (answer.status_code, answer.json()["detail"]) == (403, "model 'net' belongs to somebody else")
+    said = f"version 1 of model 'net' belongs to {whose}: only an administrator can delete it"
+    assert (answer.status_code, answer.json()["detail"]) == (403, said)
     assert ArtifactVersion.objects.ready().count() == 1
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_returns_403_when_one_of_the_versions_is_somebody_elses(store, is_first):
+    eva, tom = make_user("eva"), make_user("tom")
+    for number, owner in enumerate((eva, tom, eva), 1):
+        published("net", bytes([number]), owner=owner, must_be_new=number == 1)
+    answer = delete(eva if is_first else tom)
+    said = "version 2 of model 'net' belongs to tom" if is_first else "version 3 of model 'net' belongs to eva"
+    assert (answer.status_code, answer.json()["detail"].partition(":")[0]) == (403, said)
+    assert ArtifactVersion.objects.ready().count() == 3
+    assert make_client(scope="admin").delete(PATH).status_code == 200
+
+
+def test_a_deleted_version_of_somebody_else_is_not_in_the_way(owner):
+    delete_versions(published("net", owner=make_user()).artifact)
+    published("net", owner=owner)
+    assert delete(owner).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["other", "..", "-x", "x" * 300])

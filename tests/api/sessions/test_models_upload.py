@@ -12,7 +12,7 @@ from mlserver.serving.application import Application
 from registry import blobs
 from registry.models import Artifact, ArtifactVersion
 from registry.publish import delete_versions, file_of
-from tests.api.sessions.forms import FORM, form, part, send
+from tests.api.sessions.forms import BOUNDARY, FORM, form, part, send
 from tests.make import make_client, make_user, make_version
 from tests.registry.contents import files_in_store
 from tests.serve.asking import Client as Asking
@@ -141,6 +141,21 @@ def test_returns_400_when_the_form_cannot_be_read(client, body):
     assert answer.status_code == 400
     assert answer.json()["detail"]
     assert_nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (b'Content-Disposition: form-data; name="file"; filename="\xff\xfe.pth"', "the header of a part is not UTF-8"),
+        (b"X: y", "a part does not say its name"),
+        (b"X: " + b"x" * 10_000, "the header of a part is too long"),
+        (b"no colon", "the header of a part is malformed"),
+    ],
+)
+def test_what_is_wrong_with_a_form_is_said_in_words_of_our_own(client, header, said):
+    body = f"--{BOUNDARY}\r\n".encode() + header + b"\r\n\r\nx\r\n" + form()
+    answer = send(client, PATH, body)
+    assert (answer.status_code, answer.json()["detail"]) == (400, f"the upload is unreadable: {said}")
 
 
 @pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=" + "x" * 71, '; boundary="a\tb"'])
