@@ -16,6 +16,8 @@ from registry.datasets.facts import Unreadable
 from registry.datasets.streams import GuardedStream, check_bomb, damage_told
 
 MAX_MEMBERS = 1_000_000
+MAX_EMPTY = 100_000
+"""Folders and files without a byte: they are no samples, cost as much time, and nearly nothing to send."""
 MAX_DIRECTORY_BYTES = 128 << 20
 """The most of a zip archive's table of contents: zipfile reads it whole, before any member can be counted."""
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
@@ -41,7 +43,8 @@ class Member:
 
     @property
     def suffix(self) -> str:
-        return Path(self.parts[-1]).suffix.lower()
+        stem, _, suffix = self.parts[-1].rpartition(".")  # as pathlib has it, which takes five times as long
+        return f".{suffix.lower()}" if stem and suffix else ""
 
 
 def members(path: Path, file_name: str) -> Generator[Member, None, None]:
@@ -76,10 +79,15 @@ def shown(name: str) -> str:
     return text if len(text) <= 100 else f"{text[:60]}...{text[-37:]}"
 
 
+def _refuse_too_many(count: int, empty: int) -> None:
+    if count > MAX_MEMBERS:
+        raise Unreadable(f"the archive has more than {MAX_MEMBERS} members")
+    if empty > MAX_EMPTY:
+        raise Unreadable(f"the archive has more than {MAX_EMPTY} folders and empty files")
+
+
 def _visible(found: Iterator[Member]) -> Generator[Member, None, None]:
-    for number, member in enumerate(found, start=1):
-        if number > MAX_MEMBERS:
-            raise Unreadable(f"the archive has more than {MAX_MEMBERS} members")
+    for member in found:
         is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in member.parts)
         if member.parts and not is_hidden:
             yield member
@@ -110,12 +118,12 @@ def _tar_members(path: Path, *, is_compressed: bool) -> Generator[Member, None, 
     with source:
         with _tar_damage_told(0):
             tar = tarfile.TarFile(fileobj=source, mode="r")
-        count = 0
+        count = empty = 0
         while (info := _next_info(tar)) is not None:
             parts = _checked_tar(info)
             count += 1
-            if count > MAX_MEMBERS:
-                raise Unreadable(f"the archive has more than {MAX_MEMBERS} members")
+            empty += not info.size
+            _refuse_too_many(count, empty)
             if info.isreg():
                 yield Member(info.name, parts, info.size, _tar_opener(tar, info))
         if source.last.count(0) != _BLOCK:
@@ -141,7 +149,7 @@ def _tar_damage_told(offset: int) -> Iterator[None]:
         raise
     except (tarfile.TarError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
         problem = f"is damaged or cut off at byte {offset}" if offset else "is not the tar archive its name says"
-        raise Unreadable(f"the file {problem}: {error}") from error
+        raise Unreadable(f"the file {problem}") from error
 
 
 def _checked_tar(info: tarfile.TarInfo) -> tuple[str, ...]:
@@ -172,11 +180,10 @@ def zip_members(file: IO[bytes]) -> Generator[Member, None, None]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, struct.error) as error:
-        raise Unreadable(f"the file is not the zip archive its name says, or is cut off: {error}") from error
+        raise Unreadable("the file is not the zip archive its name says, or is damaged or cut off") from error
     with archive:
         infos = archive.infolist()
-        if len(infos) > MAX_MEMBERS:
-            raise Unreadable(f"the archive has more than {MAX_MEMBERS} members")
+        _refuse_too_many(len(infos), sum(not info.file_size for info in infos))
         check_bomb(
             "the archive",
             unpacked_bytes=sum(info.file_size for info in infos),
@@ -209,7 +216,7 @@ def _zip_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[],
             with damage_told(what):
                 return GuardedStream(archive.open(info), what)
         except (ValueError, struct.error) as error:
-            raise Unreadable(f"{what} is damaged: {error}") from error
+            raise Unreadable(f"{what} is damaged") from error
 
     return opened
 

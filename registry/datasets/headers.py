@@ -14,6 +14,14 @@ TARGET_NAMES = ("label", "target", "y", "class")
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "?"))
 MAX_COLUMNS = 100_000
 _LOOKED_AT = 1000
+# Words of what the csv module says, and ours.
+_FAULTS = {
+    "field larger": f"a cell has more than {csv.field_size_limit()} characters",
+    "unexpected end": "a quote is not closed",
+    "expected after": "behind a closing quote stands something else than the next cell",
+    "NUL": "it holds a zero byte",
+    "new-line": "it holds a carriage return outside of quotes",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,12 @@ def is_missing(cell: str) -> bool:
     return cell.strip().lower() in MISSING
 
 
+def malformed(error: csv.Error) -> str:
+    """What is wrong with a line, in words for who wrote it."""
+    words = str(error)
+    return next((why for word, why in _FAULTS.items() if word in words), "its cells cannot be told apart")
+
+
 def _split(sample: str) -> tuple[str, list[list[str]]]:
     """The delimiter that splits most rows into the same number of cells, the larger number first."""
     best: tuple[float, int] = (-1.0, 0)
@@ -79,7 +93,7 @@ def _rows(sample: str, delimiter: str) -> list[list[str]]:
                 rows.append(row)
     except csv.Error as error:
         if not rows:
-            raise Unreadable(f"the first line of the CSV file is malformed: {error}") from error
+            raise Unreadable(f"the first line of the CSV file is malformed: {malformed(error)}") from error
     return rows
 
 

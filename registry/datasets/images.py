@@ -197,4 +197,4 @@ def _image(member: Member) -> Iterator[Image]:
     except Image.DecompressionBombError as error:
         raise Unreadable(f"{title} has more than {MAX_PIXELS} pixels") from error
     except (*_DAMAGE, *_DAMAGE_BELOW) as error:
-        raise Unreadable(f"{title} is damaged or cut off, or no image of a known kind: {error}") from error
+        raise Unreadable(f"{title} is damaged or cut off, or no image of a known kind") from error

@@ -16,6 +16,8 @@ from registry.datasets.streams import GuardedStream, Opener
 if TYPE_CHECKING:
     import numpy as np
 
+MAX_DIMENSIONS = 16
+MAX_LENGTH = 1 << 40
 _BLOCK_BYTES = 16 << 20
 # What a damaged header leads to in NumPy, which reads it as a Python literal.
 _DAMAGE = (ValueError, TypeError, LookupError, SyntaxError, ArithmeticError, RecursionError, MemoryError)
@@ -68,9 +70,19 @@ def read_header(file: GuardedStream, name: str, size_bytes: int, opener: Opener)
         raise Unreadable(f"{title} is no NumPy array: its header is damaged") from error
     if dtype.hasobject:
         raise Unreadable(f"{title} holds Python objects, which are never read: save plain numbers or texts")
-    if any(length < 0 for length in shape) or counted.count + dtype.itemsize * math.prod(shape) != size_bytes:
-        raise Unreadable(f"{title} is damaged or cut off: {shape} values of {dtype} do not fill {size_bytes} bytes")
+    _check_shape(shape, title)
+    if counted.count + dtype.itemsize * math.prod(shape) != size_bytes:
+        values = f"{'x'.join(map(str, shape)) or 1} values of {dtype.itemsize} bytes"
+        raise Unreadable(f"{title} is damaged or cut off: {values} do not fill {size_bytes} bytes")
     return Array(name, tuple(shape), dtype, bool(is_fortran), _after(opener, counted.count))
+
+
+def _check_shape(shape: tuple[int, ...], title: str) -> None:
+    """Before a message shows it: a header may hold any numbers Python can."""
+    if len(shape) > MAX_DIMENSIONS:
+        raise Unreadable(f"{title} has {len(shape)} dimensions, at most {MAX_DIMENSIONS} are read")
+    if any(isinstance(length, bool) or not 0 <= length <= MAX_LENGTH for length in shape):
+        raise Unreadable(f"{title} is damaged: a length in its header is not a number from 0 to {MAX_LENGTH}")
 
 
 def _title(name: str) -> str:

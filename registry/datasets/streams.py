@@ -34,7 +34,7 @@ def damage_told(what: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise Unreadable(f"{what} is damaged or cut off: {error}") from error
+        raise Unreadable(f"{what} is damaged or cut off") from error
 
 
 class GuardedStream(io.RawIOBase):

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from registry.datasets.facts import Facts, Unreadable
-from registry.datasets.headers import Shape, is_missing, shape_of
+from registry.datasets.headers import Shape, is_missing, malformed, shape_of
 from registry.datasets.labels import Labels, LabelSurvey
 from registry.datasets.streams import GuardedStream, Opener
 
@@ -185,9 +185,13 @@ def _batches(file: GuardedStream, shape: Shape) -> Iterator[Rows]:
             if rows:
                 yield rows
     except csv.Error as error:
-        raise Unreadable(f"line {reader.line_num} of the CSV file is malformed: {error}") from error
+        raise Unreadable(f"line {reader.line_num} of the CSV file is malformed: {malformed(error)}") from error
     except UnicodeDecodeError as error:
-        raise Unreadable(f"the CSV file is not UTF-8 after line {reader.line_num}: {error.reason}") from error
+        raise Unreadable(f"the CSV file is not UTF-8 after line {reader.line_num}: {_found(error)}") from error
+
+
+def _found(error: UnicodeDecodeError) -> str:
+    return f"it holds a byte 0x{error.object[error.start]:02x} out of place"
 
 
 def _fitting(rows: Rows, width: int, line: int) -> Rows:
@@ -209,7 +213,7 @@ def _sample(file: GuardedStream) -> str:
         if len(sample) == _SAMPLE_CHARACTERS:
             sample = sample[: sample.rfind("\n") + 1] or sample + text.readline(_MAX_LINE_CHARACTERS)
     except UnicodeDecodeError as error:
-        raise Unreadable(f"the CSV file is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise Unreadable(f"the CSV file is not UTF-8 text: {_found(error)}") from error
     if "\0" in sample:
         raise Unreadable("the CSV file holds zero bytes: it is no text")
     return sample

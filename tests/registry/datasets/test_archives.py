@@ -103,6 +103,17 @@ def test_it_refuses_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "more than 3 members" in refusal(making.packed(tmp_path / f"a{suffix}", IMAGES))
 
 
+@pytest.mark.parametrize("suffix", [".tar", ".tgz", ".zip"])
+def test_it_refuses_too_many_members_that_hold_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path = making.packed(tmp_path / f"a{suffix}", {**IMAGES, "1": b"", "2": b"", "3": b""})
+    monkeypatch.setattr(archives, "MAX_EMPTY", 3)
+    assert describe(path, path.name).sample_count == len(IMAGES)
+    monkeypatch.setattr(archives, "MAX_EMPTY", 2)
+    assert refusal(path) == "the archive has more than 2 folders and empty files"
+
+
 def test_it_refuses_a_huge_table_of_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MAX_DIRECTORY_BYTES", 100)
     assert "table of contents" in refusal(making.zipped(tmp_path / "a.zip", IMAGES))

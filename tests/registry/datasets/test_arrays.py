@@ -1,5 +1,6 @@
 """NumPy files: pairs of inputs and labels are found, and nothing is ever unpickled."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,24 @@ def test_it_refuses_damaged_headers(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.npy").write_bytes(data)
     with pytest.raises(Unreadable, match="the array is|declares"):
         facts_of(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ("1," * 300, "the array has 300 dimensions, at most 16 are read"),
+        (f"0,{'9' * 30}", "a length in its header is not a number from 0 to 1099511627776"),
+        ("True,", "a length in its header"),
+        ("-2,", "a length in its header"),
+        ("7, 2", "7x2 values of 4 bytes do not fill"),
+    ],
+)
+def test_it_refuses_shapes_that_no_array_has_in_short_words(tmp_path: Path, shape: str, said: str) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(header(f"{{'descr': '<i4', 'fortran_order': False, 'shape': ({shape}), }}\n") + bytes(4))
+    with pytest.raises(Unreadable, match=re.escape(said)) as refused:
+        describe(path, "a.npy")
+    assert len(str(refused.value)) < 200
 
 
 def test_it_refuses_an_npz_without_arrays_or_with_one_twice(tmp_path: Path) -> None:

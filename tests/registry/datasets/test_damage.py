@@ -2,6 +2,7 @@
 
 import csv
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from registry.datasets.load import load
 from tests.registry.datasets import making
 
 FLIPPED = 50
+PYTHON = re.compile(r" object at 0x|Error\b|Exception|<_io|codec|dtype\(")
 RANDOM_TABLES = 100
 WORDS = ("red", "blue", "", "NA", "ä,ö", 'say "no"', "two\nlines", " 7 ", "1e3", "-0", "inf", "y", "label")
 
@@ -30,6 +32,7 @@ def outcome(path: Path, name: str, scratch: Path) -> Facts | None:
         samples = load(path, name, scratch=scratch)
     except Unreadable as error:
         assert str(error)
+        assert not PYTHON.search(str(error))
         return None
     assert facts.untrainable_reason == ""
     assert samples.inputs.shape == (facts.sample_count, *facts.input_shape)

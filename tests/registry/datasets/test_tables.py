@@ -102,7 +102,7 @@ def test_it_takes_late_texts_into_account(tmp_path: Path, monkeypatch: pytest.Mo
         ("a,b,label\n1,2,3\n4,5,6,7\n", "line 3 of the CSV file has 4 cells"),
         ('a,b,label\n1,2,3\n4,"5,6\n', "malformed"),
         ('a,b,label\n1,2,3\n4,"5"x,6\n', "line 3 of the CSV file is malformed"),
-        ("a,b,label\n1,2," + "3" * 140_000 + "\n", "field larger than field limit"),
+        ("a,b,label\n1,2," + "3" * 140_000 + "\n", "a cell has more than 131072 characters"),
         ("a,label\n1,\0\n", "zero bytes"),
         ("\n\n \n".replace(" ", ""), "holds no row"),
         ("," * 100_001 + "\n", "more than 100000 columns"),
