@@ -35,10 +35,15 @@ def beat() -> str:
     return "beat"
 
 
+def is_queue_task() -> bool:
+    """Whether the qcluster executes us: its workers alone are children of multiprocessing."""
+    return multiprocessing.parent_process() is not None
+
+
 def still_at_work() -> None:
     """Called about once a second by a queue task that takes long: it works, it is not stuck.
 
-    Does nothing outside the qcluster, whose workers alone are children of multiprocessing.
+    Does nothing outside the qcluster.
     """
-    if multiprocessing.parent_process() is not None:
+    if is_queue_task():
         paths.qcluster_beat().touch()

@@ -8,12 +8,12 @@ from pathlib import Path
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from registry.blobs import NO_LINKS, open_incoming, path_of, refusing_when_full, sync_directory
+from registry.blobs import NO_LINKS, path_of, refusing_when_full, sync_directory
+from registry.copies import copy
 from registry.job_access import let_jobs_read, prepare_directory
 from registry.models import ArtifactType
 
 SUFFIX = re.compile(r"(\.tar)?\.[A-Za-z0-9]{1,12}$", re.IGNORECASE)
-COPY_BLOCK_BYTES = 16 * 1024**2
 
 
 def links_root(type: str) -> Path | None:
@@ -47,8 +47,8 @@ def link_name(name: str, file_name: str, at: datetime, copy: int = 1) -> str:
 def make_link(root: Path, name: str, digest: str) -> Path:
     """Make sure that `root/name` is the content `digest` and that jobs may read it; two callers at once agree.
 
-    Another file there, of another size, is replaced. Raises FileNotFoundError without that content, OutOfSpace
-    when a copy does not fit.
+    Another file there, of another size, is replaced. Raises FileNotFoundError without that content, OutOfSpace when a
+    copy does not fit, and Unfinished in a queue task that made a part of it.
     """
     with refusing_when_full():
         prepare_directory(root)
@@ -86,20 +86,6 @@ def put(blob: Path, link: Path) -> None:
                 raise
             copy(blob, link)
             return
-
-
-def copy(blob: Path, link: Path) -> None:
-    """Under a name of its own until it is whole; upkeep knows it if we are killed."""
-    file, draft = open_incoming(link.parent)
-    try:
-        with blob.open("rb", buffering=0) as source:
-            while os.sendfile(file, source.fileno(), None, COPY_BLOCK_BYTES):
-                pass
-        os.fsync(file)
-        draft.replace(link)
-    finally:
-        draft.unlink(missing_ok=True)
-        os.close(file)
 
 
 def remove_link(root: Path, name: str) -> bool:

@@ -11,6 +11,7 @@ A row goes before its file: killed in between, we leave a file without a row, wh
 import fcntl
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -24,6 +25,7 @@ from django.utils import timezone
 
 from mlserver.errors import NotFound, OutOfSpace
 from registry.blobs import INCOMING, blobs_root, path_of
+from registry.copies import COPYING, Unfinished
 from registry.links import links_root, remove_link
 from registry.models import ArtifactFile, ArtifactType, Blob, VersionStatus
 from registry.publish import link
@@ -31,13 +33,13 @@ from registry.store_lock import alone
 
 log = logging.getLogger(__name__)
 
-# A task of the queue must be short: what is left after this is done the next time.
-BUDGET_S = 20.0
+# A task of the queue must be short: what is left after this is done the next time. One copy may begin before (copies).
+BUDGET_S = 5.0
 
 
 @dataclass
 class Done:
-    """What one upkeep did; `is_complete` is false when the time was over or somebody was publishing."""
+    """What one upkeep did; `is_complete` is false when the time was over, in a copy too, or somebody was publishing."""
 
     incoming: int = 0
     blobs: int = 0
@@ -67,9 +69,12 @@ def remove_dead_incoming(directory: Path) -> int:
 
 
 def remove_if_dead(path: Path) -> bool:
+    """Whether it was one: links, pipes, directories and what cannot be opened are no writer's of ours."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,6 +143,19 @@ def mend_links(done: Done, deadline: float) -> None:
                 done.is_complete = False
                 return
             mend_link(file, root, there, done)
+        remove_stale_drafts(type, root)
+
+
+def remove_stale_drafts(type: str, root: Path | None) -> None:
+    """Parts of copies that nobody wants any more, because the versions were deleted meanwhile."""
+    for draft in root.glob(f"{COPYING}*") if root is not None else ():
+        wanting = ArtifactFile.objects.filter(
+            blob=draft.name.removeprefix(COPYING),
+            version__artifact__type=type,
+            version__status=VersionStatus.READY,
+        )
+        if not wanting.exists():
+            remove_if_dead(draft)
 
 
 def names_in(root: Path | None) -> set[str]:
@@ -152,6 +170,9 @@ def mend_link(file: ArtifactFile, root: Path | None, there: set[str], done: Done
             done.links_made += 1
         elif root is not None and file.version.status == VersionStatus.DELETED and file.link_name in there:
             done.links_removed += remove_link(root, file.link_name)
+    except Unfinished as unfinished:
+        done.is_complete = False
+        log.info("the link %s is not made yet: %s", file.link_name, unfinished)
     except (OSError, OutOfSpace, NotFound) as error:
         log.warning("the link %s cannot be mended: %s", file.link_name, error)
 

@@ -1,5 +1,6 @@
 """A form with one file (RFC 7578) on its way into the blob store, piece by piece as it arrives."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -74,8 +75,12 @@ class FileReceiver:
             raise _unreadable(said_of(error)) from error
 
     def check(self) -> None:
-        if self._inspect is not None:
+        if self._inspect is None:
+            return
+        with contextlib.ExitStack() as refused:
+            refused.callback(self.abort)
             self._facts = self._inspect(self._whole().path, self._file_name)
+            refused.pop_all()
 
     def finish(self) -> HttpResponse:
         with self._whole() as incoming:

@@ -1,5 +1,6 @@
 """`python -m tests.registry.interrupted PLACE MODELS`: publish a model, say so at PLACE, and wait to be killed."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ django.setup()
 
 from registry import publish as publishing  # noqa: E402
 from registry.blobs import Incoming  # noqa: E402
-from registry.links import open_incoming  # noqa: E402
+from registry.copies import COPYING, opened  # noqa: E402
 
 CONTENT = b"w" * 1_000_000
 
@@ -41,10 +42,8 @@ def main() -> None:
 
 def copying(models: Path) -> None:
     """As a copy to another file system looks half way."""
-    file, _ = open_incoming(models)
-    with open(file, "wb") as draft:
-        draft.write(CONTENT[:400_000])
-        draft.flush()
+    with opened(models / f"{COPYING}{'a' * 64}") as file:
+        os.write(file, CONTENT[:400_000])
         reached("copying")
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from registry import publish as publishing
-from registry.blobs import Incoming, blobs_root, open_incoming, path_of
+from registry.blobs import INCOMING, Incoming, blobs_root, open_incoming, path_of
 from registry.models import ArtifactFile, ArtifactVersion, Blob
 from registry.publish import delete_versions, file_of, readable_path
 from registry.store_lock import alone
@@ -45,6 +45,17 @@ def test_it_removes_files_whose_writers_are_gone(store: Path) -> None:
         assert upkeep().incoming == 3
         assert living.path.exists()
     assert not any(path.exists() for path in gone)
+
+
+def test_it_leaves_alone_what_only_has_the_name_of_a_file_on_its_way(store: Path) -> None:
+    models = store / "models"
+    models.mkdir()
+    os.mkfifo(models / f"{INCOMING}pipe")
+    (models / f"{INCOMING}link").symlink_to(dead(store / "elsewhere"))
+    (models / f"{INCOMING}folder").mkdir()
+    assert upkeep().incoming == 0
+    assert len(list(models.iterdir())) == 3
+    assert (models / f"{INCOMING}link").exists()
 
 
 def test_it_removes_content_without_a_row(store: Path) -> None:
