@@ -1,4 +1,4 @@
-"""What a training session leaves when its run ends: the last epochs, the model, or the reason why there is none."""
+"""What a run leaves when it ends: its last metrics; of a training session the model, or why there is none."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from training import paths
 from training.execution.classify import Outcome
 from training.execution.last_words import last_line
 from training.models import ExitClass, Run, RunArtifact, TrainingSession, Usage
-from training.tracking import epochs
+from training.tracking import epochs, intake
 from training.tracking.job_files import OpenFile, opened_below
 
 COPY_BYTES = 4 * 1024**2
@@ -25,14 +25,14 @@ class AlreadyRegistered(Exception):
 
 
 def harvest(run: Run, outcome: Outcome, *, rank: int = 0) -> Outcome:
-    """Take in what the run of a session left, and say how it ended; of other runs nothing. Safe to repeat.
+    """Take in what the run left, and say how it ended. Safe to repeat.
 
     All its processes have ended; the outcome is that of `rank`. Raises OutOfSpace and OSError while the model cannot
     be stored: the run stays as it is and is looked at again.
     """
+    intake.take_in(run, is_over=True)
     if run.task is None or not run.task.is_session:
         return outcome
-    epochs.take_in(run, is_over=True)
     if outcome.exit_class == ExitClass.OK:
         return register_model(run, run.task.session, outcome)
     return explained(run, outcome, rank)

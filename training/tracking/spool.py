@@ -4,12 +4,15 @@ One JSON object per line, the form that Runicorn's tracking library writes. The 
 line waits for its end, a line that is no record is counted and passed over, a link in its place is no file.
 """
 
+import itertools
 import json
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from django.db import transaction
 from django.db.models import F
 
@@ -17,9 +20,11 @@ from training import paths
 from training.models import Run, Spool
 from training.tracking.job_files import opened_below
 
-# Bytes taken in at once, and the longest line; what is left comes with the next look.
-AT_ONCE_BYTES = 1024**2
+# Bytes taken in at once, and the longest line; after so many stretches others have their turn.
+AT_ONCE_BYTES, STRETCHES = 1024**2, 8
 Record = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,18 +41,17 @@ def take_in(run: Run, store: Callable[[list[Record]], object], *, is_over: bool 
     """Give what is new to `store`, in the transaction that notes how far it was read; returns the bytes taken in.
 
     Two processes may do it at once: what one has taken in the other leaves alone. `is_over`: the job writes no more,
-    so everything is read, and a last line without an end is one.
+    so everything is read, and a last line without an end is one; otherwise STRETCHES at most.
     """
     taken = 0
-    while True:
+    for _ in itertools.count() if is_over else range(STRETCHES):
         spool = Spool.objects.filter(run=run).first() or Spool(run=run)
         stretch = read_stretch(run, spool.offset, is_over=is_over)
         if stretch.end == stretch.start:
-            return taken
+            break
         if note_taken(run, stretch, store):
             taken += stretch.end - stretch.start
-            if not is_over:
-                return taken
+    return taken
 
 
 def note_taken(run: Run, stretch: Stretch, store: Callable[[list[Record]], object]) -> bool:
@@ -58,6 +62,8 @@ def note_taken(run: Run, stretch: Stretch, store: Callable[[list[Record]], objec
         if not mine.update(offset=stretch.end, bad_lines=F("bad_lines") + stretch.bad_lines):
             return False
         store(stretch.records)
+    if stretch.bad_lines:
+        log.warning("%s: %d lines up to byte %d are no records", run.pk, stretch.bad_lines, stretch.end)
     return True
 
 
@@ -84,10 +90,18 @@ def read_stretch(run: Run, start: int, *, is_over: bool = False) -> Stretch:
 def parsed(line: bytes) -> Record | None:
     """The object of a line; None when it is none."""
     try:
-        record = json.loads(line)
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:  # also of a bare NaN, which some libraries write
+        record = lenient(line)
+    return record if isinstance(record, dict) else None
+
+
+def lenient(line: bytes) -> object:
+    """As Python reads JSON: NaN, Infinity and halves of surrogate pairs are taken. None for what is no JSON."""
+    try:
+        return json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) else None
 
 
 def number(value: object) -> float | None:
