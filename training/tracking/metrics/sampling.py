@@ -59,10 +59,12 @@ def picks(x: Axis, column: Floats, most: int) -> Places:
 
 
 def distances(x: Axis) -> Floats:
-    """From the first: the library divides the range of x into bins, and panics where there is no range."""
+    """From the first, as parts of all: the library divides the range of x into bins, and panics at extreme ranges."""
     with np.errstate(over="ignore", invalid="ignore"):
         axis: Floats = np.subtract(x, x[0]).astype(np.float64)
     if np.isfinite(axis).all() and axis[-1] > 0 and axis.min() >= 0:
+        axis /= axis[-1]
+        axis *= len(axis)
         return axis
     return np.arange(len(x), dtype=np.float64)
 
