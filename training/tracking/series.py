@@ -21,7 +21,7 @@ UPSERT = f"""
         "min" = CASE WHEN known."min" IS NULL OR excluded."min" < known."min" THEN excluded."min" ELSE known."min" END,
         "max" = CASE WHEN known."max" IS NULL OR excluded."max" > known."max" THEN excluded."max" ELSE known."max" END,
         "latest_step" = excluded."latest_step"
-"""  # noqa: S608  the table's name is ours
+"""
 
 
 @dataclass

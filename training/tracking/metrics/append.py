@@ -11,6 +11,18 @@ from training.tracking.metrics import chunks, words
 from training.tracking.metrics.batch import Batch, Columns, Integers, Kind, digest_of
 from training.tracking.metrics.chunks import Block
 
+# Written out, because building them costs several times what they take, with each batch that comes in.
+CHUNK, GROUP = MetricChunk._meta.db_table, MetricGroup._meta.db_table
+LAST = f"SELECT number, rows FROM {CHUNK} WHERE group_id = %s ORDER BY number DESC LIMIT %s"
+BLOBS = f'SELECT steps, times, "values", orders FROM {CHUNK} WHERE group_id = %s AND number >= %s ORDER BY number'
+REMOVE = f"DELETE FROM {CHUNK} WHERE group_id = %s AND number >= %s"
+INSERT = f"""
+    INSERT INTO {CHUNK}
+        (group_id, number, rows, first_step, last_step, is_ascending, steps, times, "values", orders)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+GROWN = f"UPDATE {GROUP} SET rows = %s WHERE id = %s"
+
 
 def append(run_id: str, batches: Sequence[Batch]) -> int:
     """Store the rows of `batches` and fold them into the summaries of their series; returns how many points came.
@@ -66,22 +78,18 @@ def block_of(batch: Batch, codes: dict[str, int], begin: int) -> Block:
 def add(group: MetricGroup, block: Block) -> None:
     """Put rows behind those of the group, merged with its last chunks as `chunks` says."""
     width = len(block.values)
-    last = list(group.chunks.order_by("-number").values_list("pk", "number", "rows")[: chunks.LOOK_BACK])
-    sizes = [rows * chunks.row_bytes(width) for _, _, rows in last]
-    merged = last[: chunks.merged_with(sizes, len(block) * chunks.row_bytes(width))][::-1]
-    number = merged[0][1] if merged else group.rows
-    MetricGroup.objects.filter(pk=group.pk).update(rows=group.rows + len(block))
-    group.rows += len(block)
-    if merged:
-        block = chunks.joined([*blocks_of([pk for pk, _, _ in merged]), block])
-        MetricChunk.objects.filter(pk__in=[pk for pk, _, _ in merged]).delete()
-    made = []
-    for piece in chunks.split(block, width):
-        made.append(chunks.packed(piece, group_id=group.pk, number=number))
-        number += len(piece)
-    MetricChunk.objects.bulk_create(made)
-
-
-def blocks_of(pks: list[int]) -> list[Block]:
-    rows = MetricChunk.objects.filter(pk__in=pks).order_by("number").values_list(*chunks.BLOBS)
-    return [chunks.unpacked(*blobs) for blobs in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(LAST, [group.pk, chunks.LOOK_BACK])
+        last = cursor.fetchall()
+        sizes = [rows * chunks.row_bytes(width) for _, rows in last]
+        merged = last[: chunks.merged_with(sizes, len(block) * chunks.row_bytes(width))]
+        number = merged[-1][0] if merged else group.rows
+        if merged:
+            cursor.execute(BLOBS, [group.pk, number])
+            block = chunks.joined([*(chunks.unpacked(*blobs) for blobs in cursor.fetchall()), block])
+            cursor.execute(REMOVE, [group.pk, number])
+        for piece in chunks.split(block, width):
+            cursor.execute(INSERT, [group.pk, number, *chunks.packed(piece)])
+            number += len(piece)
+        group.rows = number
+        cursor.execute(GROWN, [group.rows, group.pk])

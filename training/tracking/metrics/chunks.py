@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.models import MetricChunk
 from training.tracking.metrics.batch import Floats, Integers
 
 SMALL_BYTES = 64 * 1024
@@ -18,7 +17,6 @@ MOST_BYTES = 4 * 1024**2
 LOOK_BACK = 16
 # Step, time and order of a row, beside its values.
 AXIS_BYTES, VALUE_BYTES = 24, 8
-BLOBS = ("steps", "times", "values", "orders")
 
 
 @dataclass
@@ -70,19 +68,18 @@ def split(block: Block, width: int) -> list[Block]:
     return [block.part(at, at + most) for at in range(0, len(block), most)]
 
 
-def packed(block: Block, *, group_id: int, number: int) -> MetricChunk:
+def packed(block: Block) -> tuple[int, int, int, bool, bytes, bytes, bytes, bytes]:
+    """Rows, smallest and greatest step, whether they ascend; and the blobs steps, times, values and orders."""
     steps = block.steps
-    return MetricChunk(
-        group_id=group_id,
-        number=number,
-        rows=len(block),
-        first_step=int(steps.min()),
-        last_step=int(steps.max()),
-        is_ascending=bool(np.all(steps[1:] > steps[:-1])),
-        steps=steps.astype("<i8", copy=False).tobytes(),
-        times=block.times.astype("<f8", copy=False).tobytes(),
-        values=block.values.astype("<f8", copy=False).tobytes(),
-        orders=block.orders.astype("<i8", copy=False).tobytes(),
+    return (
+        len(block),
+        int(steps.min()),
+        int(steps.max()),
+        bool(np.all(steps[1:] > steps[:-1])),
+        steps.astype("<i8", copy=False).tobytes(),
+        block.times.astype("<f8", copy=False).tobytes(),
+        block.values.astype("<f8", copy=False).tobytes(),
+        block.orders.astype("<i8", copy=False).tobytes(),
     )
 
 

@@ -15,6 +15,8 @@ Places = npt.NDArray[np.int64]
 Axis = Floats | Integers
 # The library panics, with an exception that `except Exception` does not catch, when asked for fewer.
 LEAST_POINTS = 3
+# Of the points that are asked for; what is left is not worth looking at all rows again.
+ENOUGH = 0.9
 _downsampler = MinMaxLTTBDownsampler()  # type: ignore[no-untyped-call]
 
 
@@ -32,9 +34,11 @@ def sample(x: Axis, columns: Sequence[Floats], points: int) -> Places:
     is_picked = np.zeros(len(x), dtype=bool)
     is_picked[[0, -1]] = True
     columns = representatives(columns, points - 2)
+    inner = distances(x[1:-1])
     for column in columns:
-        is_picked[1 + picks(x[1:-1], column[1:-1], (points - 2) // len(columns))] = True
-    top_up(is_picked, x, columns, points)
+        is_picked[1 + picks(inner, column[1:-1], (points - 2) // len(columns))] = True
+    if np.count_nonzero(is_picked) < points * ENOUGH:
+        top_up(is_picked, x, columns, points)
     fill(is_picked, points)
     return np.flatnonzero(is_picked)
 
@@ -46,27 +50,27 @@ def representatives(columns: Sequence[Floats], most: int) -> Sequence[Floats]:
     return columns[:: -(-len(columns) // (most // LEAST_POINTS))] if most >= LEAST_POINTS else ()
 
 
-def picks(x: Axis, column: Floats, most: int) -> Places:
-    """At most `most` places where the column is finite, by MinMaxLTTB."""
+def picks(axis: Floats, column: Floats, most: int) -> Places:
+    """At most `most` places where the column is finite, by MinMaxLTTB; axis as `distances` gives it."""
     is_finite = np.isfinite(column)
     if not is_finite.all():
         rows = np.flatnonzero(is_finite)
-        return rows[picks(x[rows], column[rows], most)]
+        return rows[picks(distances(axis[rows]), column[rows], most)] if len(rows) > most else rows
     if len(column) <= most:
         return np.arange(len(column))
-    found: Places = _downsampler.downsample(distances(x), column, n_out=most).astype(np.int64)
+    found: Places = _downsampler.downsample(axis, column, n_out=most).astype(np.int64)
     return found
 
 
 def distances(x: Axis) -> Floats:
     """From the first, as parts of all: the library divides the range of x into bins, and panics at extreme ranges."""
     with np.errstate(over="ignore", invalid="ignore"):
-        axis: Floats = np.subtract(x, x[0]).astype(np.float64)
-    if np.isfinite(axis).all() and axis[-1] > 0 and axis.min() >= 0:
-        axis /= axis[-1]
-        axis *= len(axis)
-        return axis
-    return np.arange(len(x), dtype=np.float64)
+        axis: Floats = np.subtract(x, x[0], dtype=np.float64)
+    if x.dtype.kind == "f" and not np.isfinite(axis).all() or axis[-1] <= 0:
+        return np.arange(len(x), dtype=np.float64)
+    axis /= axis[-1]
+    axis *= len(axis)
+    return axis
 
 
 def top_up(is_picked: npt.NDArray[np.bool_], x: Axis, columns: Sequence[Floats], points: int) -> None:
@@ -76,7 +80,7 @@ def top_up(is_picked: npt.NDArray[np.bool_], x: Axis, columns: Sequence[Floats],
         share = left // (len(columns) - behind)
         if share >= LEAST_POINTS:
             rows = np.flatnonzero(~is_picked)
-            is_picked[rows[picks(x[rows], column[rows], share)]] = True
+            is_picked[rows[picks(distances(x[rows]), column[rows], share)]] = True
 
 
 def fill(is_picked: npt.NDArray[np.bool_], points: int) -> None:
