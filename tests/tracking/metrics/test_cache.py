@@ -8,6 +8,7 @@ from tests.make import make_sdk_run
 from tests.metrics import log, log_columns, rows_of
 from training.models import MetricGroup, Run
 from training.tracking.metrics.cache import TableCache
+from training.tracking.metrics.groups import read_groups
 
 pytestmark = pytest.mark.django_db
 
@@ -118,3 +119,19 @@ def test_what_nobody_reads_for_an_hour_goes(run: Run, cache: TableCache, clock: 
     assert cache.statistics().size == 1
     clock.now = 3601
     assert cache.statistics().size == 0
+
+
+def test_it_makes_room_before_it_reads(cache: TableCache, monkeypatch: Any) -> None:
+    runs = [make_sdk_run() for _ in range(2)]
+    for run in runs:
+        log_columns(run, range(3000), loss=range(3000))  # 72,000 bytes
+    cache.get(runs[0].pk)
+    sizes = []
+
+    def reading(*arguments: Any) -> Any:
+        sizes.append(cache.statistics().size)
+        return read_groups(*arguments)
+
+    monkeypatch.setattr("training.tracking.metrics.cache.read_groups", reading)
+    cache.get(runs[1].pk)
+    assert (sizes, cache.statistics().size) == ([0], 1)

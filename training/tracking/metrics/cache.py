@@ -59,7 +59,8 @@ class TableCache:
             self._count(hits=1)
             return entry.table
         groups = groups_of(run_id)
-        if sum(group.size_bytes for group in groups) > self.max_bytes:
+        size_bytes = sum(group.size_bytes for group in groups)
+        if size_bytes > self.max_bytes:
             self._count(misses=1)
             return None
         is_known = entry is not None and all(rows.get(pk, 0) >= count for pk, count in entry.rows.items())
@@ -68,6 +69,7 @@ class TableCache:
             table = extended(entry.table, read_groups(run_id, groups, Selection(since=entry.rows)))
         else:
             self._count(misses=1)
+            self._make_room(run_id, size_bytes)
             table = table_of(read_groups(run_id, groups, Selection()))
         self._keep(run_id, Entry(table, {group.pk: group.rows for group in groups}, self._clock()))
         return table
@@ -93,18 +95,24 @@ class TableCache:
                 self._entries.move_to_end(run_id)
             return entry
 
+    def _make_room(self, run_id: str, size_bytes: int) -> None:
+        """Before a table is read, so that never more than fits is in memory."""
+        with self._lock:
+            self._entries.pop(run_id, None)
+            self._evict(size_bytes)
+
     def _keep(self, run_id: str, entry: Entry) -> None:
         with self._lock:
             self._entries[run_id] = entry
             self._entries.move_to_end(run_id)
             self._evict()
 
-    def _evict(self) -> None:
-        """Those that nobody has used for long, then the least recently used until the rest fits."""
+    def _evict(self, coming_bytes: int = 0) -> None:
+        """Those that nobody has used for long, then the least recently used until the rest fits beside what comes."""
         outdated = self._clock() - IDLE_S
         while self._entries:
             run_id, oldest = next(iter(self._entries.items()))
-            is_full = len(self._entries) > self.max_entries or self._size_bytes() > self.max_bytes
+            is_full = len(self._entries) > self.max_entries or self._size_bytes() + coming_bytes > self.max_bytes
             if oldest.used_at >= outdated and not is_full:
                 return
             del self._entries[run_id]
