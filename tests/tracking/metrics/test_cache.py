@@ -7,8 +7,8 @@ import pytest
 from tests.make import make_sdk_run
 from tests.metrics import log, log_columns, rows_of
 from training.models import MetricGroup, Run
-from training.tracking.metrics.cache import TableCache
 from training.tracking.metrics.groups import read_groups
+from training.tracking.metrics.table_cache import TableCache
 
 pytestmark = pytest.mark.django_db
 
@@ -132,6 +132,6 @@ def test_it_makes_room_before_it_reads(cache: TableCache, monkeypatch: Any) -> N
         sizes.append(cache.statistics().size)
         return read_groups(*arguments)
 
-    monkeypatch.setattr("training.tracking.metrics.cache.read_groups", reading)
+    monkeypatch.setattr("training.tracking.metrics.table_cache.read_groups", reading)
     cache.get(runs[1].pk)
     assert (sizes, cache.statistics().size) == ([0], 1)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from mlserver.errors import Conflict, NotFound
 from training.models import Run
-from training.tracking.metrics.append import append
+from training.tracking.metrics.appending import append
 from training.tracking.metrics.batch import Batch
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 
 from training.models import Run
-from training.tracking.metrics.cache import cache
 from training.tracking.metrics.groups import Selection, StepRange, groups_of, read_groups
 from training.tracking.metrics.table import Table, table_of
+from training.tracking.metrics.table_cache import cache
 
 
 def read_table(run: Run, names: Collection[str] | None = None, step_range: StepRange | None = None) -> Table:
