@@ -33,6 +33,9 @@ urlpatterns = [
     path("api/v1/runs/<str:pk>/metrics", RunMetrics.as_view(), name="run-metrics"),
     # N9
     path("api/v1/runs/<str:pk>/logs", RunLogs.as_view(), name="run-logs"),
+    # N12
+    path("api/v1/runs/<str:pk>/heartbeat", RunSet.as_view({"post": "heartbeat"}, detail=True)),
+    path("api/v1/runs/<str:pk>/finish", RunSet.as_view({"post": "finish"}, detail=True)),
     # N13
     path("api/v1/processes", ProcessSet.as_view({"get": "list"})),
     path("api/v1/processes/<int:pk>", ProcessSet.as_view({"get": "retrieve"}, detail=True)),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.curl import CALL, call
-from tests.make import make_key, make_node, make_run, make_task, make_user
+from tests.make import make_key, make_node, make_run, make_sdk_run, make_task, make_user
 from training.queue.spec import RULES
 from training.tracking.metrics import cache
 
@@ -30,6 +30,7 @@ def variables() -> dict[str, str]:
         "ENDED": str(ended[0].pk),
         "STOPPED": str(ended[1].pk),
         "RUN": run.pk,
+        "SDK_RUN": make_sdk_run(owner).pk,
     }
 
 
