@@ -1,5 +1,6 @@
 """Summary rows of series: what lists show instead of points."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ class Summary:
 
     def row(self) -> tuple[int | float | None, ...]:
         numbers = (self.first, self.last, self.min, self.max)
-        return (self.count, *(number if np.isfinite(number) else None for number in numbers), self.latest_step)
+        return (self.count, *(number if math.isfinite(number) else None for number in numbers), self.latest_step)
 
 
 def fold(run_id: str, batches: Sequence[Batch]) -> None:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.steps)
 
-    @property
+    @cached_property
     def columns(self) -> Columns:
         numbers = [(name, Kind.NUMBER) for name in self.numbers]
         return tuple(sorted([*numbers, *((name, Kind.WORD) for name in self.words)]))
