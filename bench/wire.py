@@ -20,7 +20,8 @@ class Wire:
         return self._answer()
 
     def post(self, path: str, body: Any) -> tuple[int, bytes]:
-        content = json.dumps(body).encode()
+        """`body` is sent as JSON; bytes are JSON already."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         about = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         self.socket.sendall(f"POST {path} HTTP/1.1\r\n{self.head}{about}\r\n".encode() + content)
         return self._answer()

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from mlserver.errors import Conflict, shown
-from training.models import Event, Run, RunProcess, RunStatus, Source
+from training.models import Event, ExitClass, Run, RunProcess, RunStatus, Source
 from training.queue.spec import Refused, checked, mapping, tag_list, text, whole
 
 RUN_ID = re.compile(r"\d{8}_\d{6}_[0-9a-f]{6}")
@@ -28,6 +28,19 @@ PROCESS: dict[str, Callable[[object], Any]] = {
     "boot_id": text(64),
 }
 BEGINNING = {**ANNOTATIONS, **PROCESS, "id": run_id, "project": text(100, is_name=True), "config": mapping}
+
+EXIT_CLASSES = {
+    RunStatus.FINISHED: ExitClass.OK, RunStatus.FAILED: ExitClass.ERROR, RunStatus.STOPPED: ExitClass.STOPPED,
+}  # fmt: skip
+
+
+def ended_status(value: object) -> RunStatus:
+    if isinstance(value, str) and value in EXIT_CLASSES:
+        return RunStatus(value)
+    raise Refused(f"{shown(value)} must be one of {', '.join(EXIT_CLASSES)}")
+
+
+ENDING: dict[str, Callable[[object], Any]] = {"status": ended_status, "reason": text(2000)}
 
 
 def begin_sdk_run(data: Mapping[str, object], *, owner: User) -> Run:
@@ -49,6 +62,22 @@ def begin_sdk_run(data: Mapping[str, object], *, owner: User) -> Run:
             Event.objects.say("Started", "begun by the SDK outside the queue", run=run)
     except IntegrityError as error:
         raise Conflict(f"run {values.get('id')} exists already: choose another id, or leave it out") from error
+    return run
+
+
+def end_sdk_run(run: Run, data: Mapping[str, object]) -> Run:
+    """End a run outside the queue as its process says; the server cannot see more of it.
+
+    Raises Invalid, and Conflict when the run has ended, or is executed by the server, which ends it by its exit record.
+    """
+    values = checked(data, ENDING)
+    status = values.get("status", RunStatus.FINISHED)
+    if run.task_id is not None:
+        raise Conflict(f"run {run.pk} ends when its command does: let the process end")
+    reason = values.get("reason") or f"the SDK said: {status}"
+    if not run.finish(status, EXIT_CLASSES[status], reason):
+        raise Conflict(f"run {run.pk} has ended already")
+    run.processes.filter(ended_at=None).update(ended_at=timezone.now())
     return run
 
 

@@ -7,6 +7,7 @@ from mlserver.accounts.api import ApiKeyViewSet
 from training.api.native.events import EventSet
 from training.api.native.leases import LeaseSet
 from training.api.native.logs import RunLogs
+from training.api.native.metrics import RunMetrics
 from training.api.native.processes import ProcessSet
 from training.api.native.runs import RunSet
 from training.api.native.tasks import TaskSet
@@ -28,8 +29,13 @@ urlpatterns = [
     path(
         "api/v1/runs/<str:pk>", RunSet.as_view({"get": "retrieve", "patch": "partial_update"}, detail=True), name="run"
     ),
+    # N7, N11
+    path("api/v1/runs/<str:pk>/metrics", RunMetrics.as_view(), name="run-metrics"),
     # N9
     path("api/v1/runs/<str:pk>/logs", RunLogs.as_view(), name="run-logs"),
+    # N12
+    path("api/v1/runs/<str:pk>/heartbeat", RunSet.as_view({"post": "heartbeat"}, detail=True)),
+    path("api/v1/runs/<str:pk>/finish", RunSet.as_view({"post": "finish"}, detail=True)),
     # N13
     path("api/v1/processes", ProcessSet.as_view({"get": "list"})),
     path("api/v1/processes/<int:pk>", ProcessSet.as_view({"get": "retrieve"}, detail=True)),

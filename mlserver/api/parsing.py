@@ -10,6 +10,8 @@ from rest_framework.parsers import BaseParser
 from mlserver.errors import Invalid, TooLarge, shown
 
 MAX_JSON_BYTES = 1024**2
+# Of a batch of metrics: ten thousand rows of a few dozen numbers.
+MAX_BATCH_BYTES = 8 * 1024**2
 TRUE, FALSE = ("true", "1"), ("false", "0")
 
 
@@ -21,14 +23,20 @@ class StrictJSONParser(BaseParser):
     """
 
     media_type = "application/json"
+    max_bytes = MAX_JSON_BYTES
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        body = stream.read(MAX_JSON_BYTES + 1)
-        if len(body) > MAX_JSON_BYTES:
-            raise TooLarge(f"the body is larger than {MAX_JSON_BYTES} bytes, the limit of a JSON body")
-        return parse_object(body)
+        return parse_object(read_limited(stream, self.max_bytes))
+
+
+def read_limited(stream: IO[Any], limit: int) -> bytes:
+    """The whole body; raises TooLarge."""
+    body: bytes = stream.read(limit + 1)
+    if len(body) > limit:
+        raise TooLarge(f"the body is larger than {limit} bytes, the limit of a JSON body")
+    return body
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -84,8 +84,13 @@ class DoorSchema(AutoSchema):
             | (OF_A_JSON_BODY if "application/json" in bodies else OF_A_BODY if bodies else set())
             | ({"404"} if "path" in places else set())
             | ({"422"} if places & {"query", "header"} else set())
-            | ({"409"} if getattr(self.view, "action", "") in getattr(self.view, "conflicting_actions", ()) else set())
+            | ({"409"} if self._may_conflict() else set())
         )
+
+    def _may_conflict(self) -> bool:
+        """A view without actions names its methods."""
+        action = getattr(self.view, "action", "") or self.method.lower()
+        return action in getattr(self.view, "conflicting_actions", ())
 
     def _refusal(self, code: str) -> dict[str, Any]:
         said: dict[str, Any] = self._get_response_for_code(Refusal, code, media_types=["application/json"])

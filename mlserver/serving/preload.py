@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import os
 
 from django.urls import get_resolver
 
@@ -16,6 +17,7 @@ MODULES = (
 
 def preload() -> None:
     """Opens no connection, starts no thread and touches no driver: forks must not share those."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's library starts its threads as it is loaded
     for name in MODULES:
         importlib.import_module(name)
     _ = get_resolver().reverse_dict  # reads every URL map

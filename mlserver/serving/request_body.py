@@ -4,11 +4,13 @@ and which are streamed to the receiver of a view that has let them in.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from django.conf import settings
 
+from mlserver.api.parsing import MAX_BATCH_BYTES
 from mlserver.api.uploads import max_body_bytes
 
 Message = MutableMapping[str, Any]
@@ -20,6 +22,7 @@ SLACK_BYTES = 64 * 1024
 WITHIN_S = 60
 # A streamed body may take as long as it likes while it moves.
 MOVES_WITHIN_S = 60
+BATCHES = re.compile(r"/api/v1/runs/[^/]+/metrics")
 STREAMED = frozenset({("POST", "/api/v1/models"), ("POST", "/api/v1/datasets")})
 
 
@@ -43,7 +46,8 @@ class TooSlow(Exception):
 
 def limit_of(path: str) -> int:
     """Bytes that a body sent to `path` may have; it is kept in memory, before anybody knows who sends it."""
-    return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE) + SLACK_BYTES
+    limit = MAX_BATCH_BYTES if BATCHES.fullmatch(path) else int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    return limit + SLACK_BYTES
 
 
 def upload_limit_of(scope: Scope) -> int | None:

@@ -28,6 +28,7 @@ from tests.make import (
     make_user,
     make_version,
 )
+from tests.metrics import log
 from training.models import Event, Run, RunArtifact, Spool, Task, TaskStatus, TrainingSession, Usage
 from training.queue import control
 
@@ -57,6 +58,7 @@ def one_of_each() -> None:
     session = make_session(task=run.task)
     make_epoch(session, 1, run)
     RunArtifact.objects.create(run=run, version=session.dataset_version, usage=Usage.USED)
+    log(run, {"global_step": 1, "val": 0.5, "stage": "train"})
     Spool.objects.create(run=run)
     IdempotentAnswer.objects.create(user=run.owner, path="/api/v1/tasks", key="a", request_digest="b")
     task = {"id": "a" * 32, "name": "launch", "func": "training.queue.tasks.launch", "args": (run.pk,), "kwargs": {}}

@@ -39,6 +39,9 @@ DOCUMENTED = {
     ("/api/v1/runs", "get post"),
     ("/api/v1/runs/{id}", "get patch"),
     ("/api/v1/runs/{id}/logs", "get"),
+    ("/api/v1/runs/{id}/metrics", "get post"),
+    ("/api/v1/runs/{id}/heartbeat", "post"),
+    ("/api/v1/runs/{id}/finish", "post"),
     ("/api/v1/processes", "get"),
     ("/api/v1/processes/{id}", "get"),
     ("/api/v1/events", "get"),
@@ -293,7 +296,9 @@ def test_it_documents_where_a_state_is_in_the_way(schema):
     actions = {(f"{task}/{action}", "post") for action in ("stop", "hold", "release", "retry")}
     trainings = {("/api/v1/training/{session_id}/stop", "post"), ("/api/v1/training/queue/{session_id}", "delete")}
     stored = {("/api/v1/models", "post"), ("/api/v1/models/{model_name}", "delete"), ("/api/v1/datasets", "post")}
-    assert found == actions | {(task, "patch"), (task, "delete"), ("/api/v1/runs", "post")} | trainings | stored
+    run = "/api/v1/runs/{id}"
+    runs = {("/api/v1/runs", "post"), *((f"{run}/{noun}", "post") for noun in ("metrics", "heartbeat", "finish"))}
+    assert found == actions | {(task, "patch"), (task, "delete"), *runs} | trainings | stored
     stop = schema["paths"][f"{task}/stop"]["post"]
     assert "409 when it had ended before" in stop["description"]
     assert stop["responses"]["200"]["description"] == "it waited or was held, and has ended"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.docs.curl import CALL, call
-from tests.make import make_key, make_node, make_run, make_task, make_user
+from tests.make import make_key, make_node, make_run, make_sdk_run, make_task, make_user
 from training.queue.spec import RULES
+from training.tracking.metrics import cache
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +30,7 @@ def variables() -> dict[str, str]:
         "ENDED": str(ended[0].pk),
         "STOPPED": str(ended[1].pk),
         "RUN": run.pk,
+        "SDK_RUN": make_sdk_run(owner).pk,
     }
 
 
@@ -59,3 +61,11 @@ def test_it_names_every_field_of_a_submission():
     rows = [row.split("|") for row in table.splitlines() if "|" in row]
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
     assert named == set(RULES)
+
+
+def test_it_shows_the_metrics_that_are_answered(variables):
+    cache.clear()
+    lines = [line for _, line in CALL.findall(PAGE) if "/metrics" in line]
+    shown = [json.loads(text) for text in re.findall(r'```json\n(\{"(?:accepted|steps)".*?)```', PAGE, re.DOTALL)]
+    assert [call(line, variables).json() for line in lines] == shown
+    assert len(shown) == 2

@@ -29,7 +29,7 @@ from training import paths
 from training.execution import requests
 from training.execution.watch import Watch
 from training.models import Event, Lease, Task
-from training.tracking import epochs
+from training.tracking import intake
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Agent:
             (Every(TICK_S), self.note_alive),
             (Every(TICK_S), self.ask_again),
             (Every(TICK_S), self.ask_driver),
-            (Every(TICK_S), self.take_in_epochs),
+            (Every(TICK_S), self.take_in_spools),
             (Every(10), self.watch.note_heartbeats),
             (Every(5), enqueue_beat),
             (Every(600), lambda: enqueue("registry.tasks.upkeep")),
@@ -148,9 +148,9 @@ class Agent:
             requests.repeat(self.node, self.watch)
             self.has_attached = True
 
-    def take_in_epochs(self) -> None:
+    def take_in_spools(self) -> None:
         if self.node is not None:
-            epochs.take_in_all(self.node)
+            intake.take_in_all(self.node)
 
     def ask_driver(self) -> None:
         """Never before our own processes are known: they would be taken for somebody else's."""

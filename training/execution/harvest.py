@@ -1,4 +1,4 @@
-"""What a training session leaves when its run ends: the last epochs, the model, or the reason why there is none."""
+"""What a run leaves when it ends: its last metrics; of a training session the model, or why there is none."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,7 @@ from training.execution.classify import Outcome
 from training.execution.last_words import last_line
 from training.execution.registration import register_model
 from training.models import ExitClass, Run
-from training.tracking import epochs
+from training.tracking import intake
 from training.tracking.job_files import opened_in_run
 from training.trainer.catalog import UNTOLD_EXIT_CODE
 
@@ -23,15 +23,15 @@ class NotDone(Exception):
 
 
 def harvest(run: Run, outcome: Outcome, *, rank: int = 0) -> Outcome:
-    """Take in what the run of a session left, and say how it ended; of other runs nothing. Safe to repeat.
+    """Take in what the run left, and say how it ended. Safe to repeat.
 
     All its processes have ended; the outcome is that of `rank`. Raises NotDone after some seconds of reading, and
     OutOfSpace or OSError while the model cannot be stored: the run stays as it is and is looked at again.
     """
+    if not intake.take_in(run, is_over=True, within_s=TAKE_IN_S):
+        raise NotDone(run.pk)
     if run.task is None or not run.task.is_session:
         return outcome
-    if not epochs.take_in(run, is_over=True, within_s=TAKE_IN_S):
-        raise NotDone(run.pk)
     if outcome.exit_class == ExitClass.OK:
         return register_model(run, run.task.session, outcome)
     return explained(run, outcome, rank)

@@ -2,6 +2,7 @@
 
 from training.models.event import Event, EventType
 from training.models.lease import Lease
+from training.models.metrics import MetricChunk, MetricGroup, MetricWord
 from training.models.process import RunProcess
 from training.models.run import ExitClass, Run, RunStatus
 from training.models.run_artifact import RunArtifact, Usage
@@ -11,6 +12,7 @@ from training.models.spool import Spool
 from training.models.task import Source, Task, TaskStatus
 
 __all__ = [
-    "Event", "EventType", "ExitClass", "Lease", "Run", "RunArtifact", "RunProcess", "RunStatus", "Series",
-    "SessionEpoch", "Source", "Spool", "Task", "TaskStatus", "TrainingSession", "Usage",
+    "Event", "EventType", "ExitClass", "Lease", "MetricChunk", "MetricGroup", "MetricWord", "Run", "RunArtifact",
+    "RunProcess", "RunStatus", "Series", "SessionEpoch", "Source", "Spool", "Task", "TaskStatus", "TrainingSession",
+    "Usage",
 ]  # fmt: skip

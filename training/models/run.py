@@ -144,6 +144,11 @@ class Run(models.Model):
         changes: dict[str, Any] = {"started_at": started_at, "heartbeat_at": timezone.now()}
         return self._move((RunStatus.STARTING,), "Started", said, status=RunStatus.RUNNING, **changes)
 
+    def note_heartbeat(self) -> bool:
+        """Its process was heard of; False when the run has ended."""
+        now = timezone.now()
+        return bool(Run.objects.active().filter(pk=self.pk).update(heartbeat_at=now, is_stale=False))
+
     def request_stop(self, why: str) -> bool:
         """starting or running -> ending; the supervisor is told by execution.stop."""
         changes: dict[str, Any] = {"status": RunStatus.ENDING, "stop_requested_at": timezone.now()}

@@ -4,6 +4,7 @@ One JSON object per line, the form that Runicorn's tracking library writes. The 
 line waits for its end, a line that is no record is counted and passed over, a link in its place is no file.
 """
 
+import itertools
 import json
 import logging
 import math
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db import DataError, transaction
 from django.db.models import F
@@ -20,8 +22,8 @@ from training import paths
 from training.models import Run, Spool
 from training.tracking.job_files import opened_in_run
 
-# Bytes taken in at once, and the longest line; what is left comes with the next look.
-AT_ONCE_BYTES = 1024**2
+# Bytes taken in at once, and the longest line; after so many stretches others have their turn.
+AT_ONCE_BYTES, STRETCHES = 1024**2, 8
 Record = dict[str, Any]
 # What databases and their drivers raise for text and numbers that they cannot hold.
 UNSTORABLE = (DataError, ValueError, OverflowError)
@@ -42,18 +44,19 @@ class Stretch:
 def take_in(run: Run, store: Callable[[list[Record]], object], *, is_over: bool = False, within_s: float = 0) -> bool:
     """Give what is new to `store`, in the transaction that notes how far it was read; True when nothing is left.
 
-    Two processes may do it at once: what one has taken in the other leaves alone. One stretch is read at least, more
-    `within_s`. `is_over`: the job writes no more, so a last line without an end is one.
+    Two processes may do it at once: what one has taken in the other leaves alone. STRETCHES at most are read; with
+    `is_over` (the job writes no more, so a last line without an end is one) one at least, and more `within_s`.
     """
     deadline = time.monotonic() + within_s
-    while True:
+    for count in itertools.count(1):
         spool = Spool.objects.filter(run=run).first() or Spool(run=run)
         stretch = read_stretch(run, spool.offset, is_over=is_over)
         if stretch.end == stretch.start:
-            return True
+            break
         note_taken(run, stretch, store)
-        if time.monotonic() >= deadline:
+        if (time.monotonic() >= deadline) if is_over else (count == STRETCHES):
             return False
+    return True
 
 
 def note_taken(run: Run, stretch: Stretch, store: Callable[[list[Record]], object]) -> None:
@@ -70,8 +73,11 @@ def store_stretch(run: Run, stretch: Stretch, store: Callable[[list[Record]], ob
     with transaction.atomic():
         Spool.objects.get_or_create(run=run)
         mine = Spool.objects.filter(run=run, offset=stretch.start)
-        if mine.update(offset=stretch.end, bad_lines=F("bad_lines") + stretch.bad_lines):
-            store(stretch.records)
+        if not mine.update(offset=stretch.end, bad_lines=F("bad_lines") + stretch.bad_lines):
+            return
+        store(stretch.records)
+    if stretch.bad_lines:
+        log.warning("%s: %d lines up to byte %d are no records", run.pk, stretch.bad_lines, stretch.end)
 
 
 def store_one_by_one(run: Run, records: list[Record], store: Callable[[list[Record]], object]) -> None:
@@ -112,10 +118,18 @@ def read_stretch(run: Run, start: int, *, is_over: bool = False) -> Stretch:
 def parsed(line: bytes) -> Record | None:
     """The object of a line; None when it is none."""
     try:
-        record = json.loads(line)
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:  # also of a bare NaN, which some libraries write
+        record = lenient(line)
+    return record if isinstance(record, dict) else None
+
+
+def lenient(line: bytes) -> object:
+    """As Python reads JSON: NaN, Infinity and halves of surrogate pairs are taken. None for what is no JSON."""
+    try:
+        return json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) else None
 
 
 def number(value: object) -> float | None:

@@ -1,4 +1,4 @@
-"""N5, N6: read and annotate runs, and make one outside the queue."""
+"""N5, N6, N12: read and annotate runs; make one outside the queue, keep it alive and end it."""
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -8,12 +8,12 @@ from rest_framework.response import Response
 from mlserver.accounts.permissions import require_owner
 from mlserver.api.idempotency import idempotent
 from mlserver.api.reading import ReadSet, Row
-from mlserver.errors import NotFound
+from mlserver.errors import Conflict, NotFound
 from training.api.native.filters import RunFilters
 from training.api.native.run_json import render_runs, run_rows
-from training.api.native.schemas import RunAnswer, RunChange, SdkRun, SdkRunAnswer
+from training.api.native.schemas import HeartbeatAnswer, RunAnswer, RunChange, RunEnd, SdkRun, SdkRunAnswer
 from training.models import Run
-from training.records import annotate_run, begin_sdk_run
+from training.records import annotate_run, begin_sdk_run, end_sdk_run
 
 
 @extend_schema_view(
@@ -27,7 +27,7 @@ class RunSet(ReadSet):
     queryset = run_rows()
     serializer_class = RunAnswer
     filterset_class = RunFilters
-    conflicting_actions = ("create",)
+    conflicting_actions = ("create", "heartbeat", "finish")
     ordering = "-created_at"
     ordering_fields = ("created_at", "started_at", "ended_at", "name", "project", "id")
 
@@ -55,9 +55,38 @@ class RunSet(ReadSet):
         responses=RunAnswer,
     )
     def partial_update(self, request: Request, pk: str) -> Response:
+        annotate_run(self.own_run(pk), self.body)
+        return Response(self.read(pk))
+
+    @extend_schema(
+        tags=["runs"],
+        summary="Say that a run goes on",
+        description="For the SDK, each 30 s or so; batches of metrics say it as well. `stop_requested`: somebody wants "
+        "the run to end. 409: it has ended.",
+        request=None,
+        responses=HeartbeatAnswer,
+    )
+    def heartbeat(self, request: Request, pk: str) -> Response:
+        run = self.own_run(pk)
+        if not run.note_heartbeat():
+            raise Conflict(f"run {pk} has ended")
+        return Response({"status": run.status, "stop_requested": run.stop_requested_at is not None})
+
+    @extend_schema(
+        tags=["runs"],
+        summary="End a run outside the queue",
+        description="For the SDK. 409: the run has ended, or its command is executed by the server and ends it.",
+        request=RunEnd,
+        responses=RunAnswer,
+    )
+    def finish(self, request: Request, pk: str) -> Response:
+        end_sdk_run(self.own_run(pk), self.body)
+        return Response(self.read(pk))
+
+    def own_run(self, pk: str) -> Run:
+        """Raises NotFound, and Forbidden when it is somebody else's."""
         run = Run.objects.visible().filter(pk=pk).first()
         if run is None:
             raise NotFound(f"run {pk} does not exist")
-        require_owner(request, run)
-        annotate_run(run, self.body)
-        return Response(self.read(pk))
+        require_owner(self.request, run)
+        return run

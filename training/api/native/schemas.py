@@ -165,6 +165,16 @@ class SdkRunAnswer(RunAnswer):
     next_seq = s.IntegerField(help_text="sequence number of the first metric batch")
 
 
+class RunEnd(s.Serializer[dict[str, object]]):
+    status = s.ChoiceField(["finished", "failed", "stopped"], default="finished")
+    reason = s.CharField(max_length=2000, required=False, help_text="shown as exit_reason")
+
+
+class HeartbeatAnswer(s.Serializer[dict[str, object]]):
+    status = s.ChoiceField(RunStatus.choices)
+    stop_requested = s.BooleanField()
+
+
 class ProcessAnswer(s.Serializer[dict[str, object]]):
     id = s.IntegerField()
     run = s.CharField()
