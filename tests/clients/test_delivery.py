@@ -1,0 +1,373 @@
+"""Delivery of a run to a server while its training goes on, over real HTTP."""
+
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlserver_client.delivery.journal import Journal
+from mlserver_client.delivery.outbox import Outbox
+from mlserver_client.delivery.target import Target
+from mlserver_client.delivery.wire import Later, Refusal, Wire
+
+from tests.clients.scripts import ended, environment, run_client, run_dir, run_script, said, start
+from tests.clients.server import KEY, TrackingServer
+from tests.waiting import until
+
+pytestmark = pytest.mark.process
+
+LOGS_100 = """
+run = rn.init(project="digits", name="first")
+for n in range(100):
+    rn.log({"n": n})
+rn.log_text("hello")
+"""
+# Says each number when it is logged and goes on when it is told to.
+ON_DEMAND = """
+run = rn.init(capture_env=False)
+for line in sys.stdin:
+    rn.log({"n": int(line)})
+    print(line, end="", flush=True)
+"""
+
+
+def test_everything_arrives(server: TrackingServer, tmp_path: Path) -> None:
+    status, _, err = run_script(
+        tmp_path,
+        f"""{LOGS_100}
+run.log(bad=float("nan"), worse=float("-inf"))
+run.set_primary_metric("n")
+run.log(n=7)
+run.summary({{"score": float("inf"), "kind": "cnn"}})
+run.log_image("cat", b"not really a picture", caption="ü")
+        """,
+        env=server.env,
+    )
+    assert (status, err) == (0, "")
+    run = server.run()
+    assert run.values("n") == [*range(100), 7]
+    assert math.isnan(run.values("bad")[0])
+    assert run.values("worse") == [-math.inf]
+    assert run.log.endswith(b" | hello\n")
+    assert run.summary is not None
+    assert (run.summary["score"], run.summary["kind"], run.summary["best_metric_value"]) == (None, "cnn", 7)
+    assert list(run.media.values()) == [b"not really a picture"]
+    assert run.finished_with is not None
+    assert run.finished_with["status"] == "finished"
+    begun = run.begun_with
+    meta = said(run_dir(tmp_path), "meta.json")
+    assert {name: begun[name] for name in ("id", "project", "name", "pid", "start_ticks", "boot_id")} == {
+        name: meta[name] for name in ("id", "project", "name", "pid", "start_ticks", "boot_id")
+    }
+    assert begun["environment"]["packages"]["pytest"]
+
+
+@pytest.mark.parametrize("status", [500, 503, 429, 502])
+def test_a_server_that_fails_gets_it_later_and_once(status: int, server: TrackingServer, tmp_path: Path) -> None:
+    server.failures = [status]
+    server.after_taking = [status]
+    assert run_script(tmp_path, LOGS_100, env=server.env)[0] == 0
+    assert server.run().values("n") == list(range(100))
+    assert server.run().finished_with
+
+
+def test_lost_answers_double_nothing(server: TrackingServer, tmp_path: Path) -> None:
+    """Each request is carried out and answered 500 the first time."""
+    process = start(tmp_path, LOGS_100, env=server.env)
+    server.after_taking = [500, 500, 500]
+    assert ended(process)[0] == 0
+    assert server.run().values("n") == list(range(100))
+    assert server.run().log.count(b"hello") == 1
+
+
+def test_a_slow_server_does_not_slow_the_training(server: TrackingServer, tmp_path: Path) -> None:
+    server.slow_s = 0.5
+    status, out, _ = run_script(
+        tmp_path,
+        """
+        run = rn.init(capture_env=False)
+        begun = time.perf_counter()
+        for n in range(2000):
+            rn.log({"n": n})
+        run.finish()
+        print(time.perf_counter() - begun)
+        """,
+        env=server.env,
+    )
+    assert (status, float(out) < 0.4) == (0, True)
+    assert server.run().values("n") == list(range(2000))
+
+
+def test_a_server_may_go_and_come_back(server: TrackingServer, tmp_path: Path) -> None:
+    with talking(tmp_path, server.env) as script:
+        script.log(0, 1, 2)
+        until(lambda: server.runs and server.run().values("n") == [0, 1, 2], what="the first arrived")
+        server.stop()
+        script.log(3, 4, 5)
+        server.start()
+        until(lambda: server.run().values("n") == [0, 1, 2, 3, 4, 5], within_s=30, what="the rest arrived")
+        script.log(6)
+    assert server.run().values("n") == list(range(7))
+    assert server.run().finished_with
+
+
+class talking:
+    """A script that logs what it is told, and ends at the end of the block."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        (folder / "train.py").write_text("import sys\nimport mlserver_client as rn\n" + ON_DEMAND)
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "train.py"], cwd=folder, env=environment(env), text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def log(self, *numbers: int) -> None:
+        assert self.process.stdin
+        assert self.process.stdout
+        for number in numbers:
+            self.process.stdin.write(f"{number}\n")
+            assert self.process.stdout.readline() == f"{number}\n"
+
+    def __enter__(self) -> "talking":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate(timeout=60)
+
+
+def test_what_is_left_at_the_end_is_said_and_delivered_later(server: TrackingServer, tmp_path: Path) -> None:
+    server.stop()
+    begun = time.monotonic()
+    status, _, err = run_script(tmp_path, LOGS_100, env=server.env | {"MLSERVER_FLUSH_S": "0.3"})
+    assert status == 0
+    assert time.monotonic() - begun < 8
+    directory = run_dir(tmp_path)
+    assert f"python -m mlserver_client sync {directory}" in err
+    assert "bytes of metrics" in err
+    status, _, err = run_client(tmp_path, "sync", str(directory), "--within-s", "0", env=server.env)
+    assert (status, "not delivered" in err) == (1, True)
+    server.start()
+    for _ in range(2):  # a second time changes nothing
+        status, out, _ = run_client(tmp_path, "sync", ".runicorn", env=server.env)
+        assert (status, out) == (0, f"{directory.name}: delivered\n")
+        assert server.run().values("n") == list(range(100))
+    assert server.run().finished_with
+    assert "pid" not in server.run().begun_with
+
+
+def test_a_killed_run_is_delivered_as_failed(server: TrackingServer, tmp_path: Path) -> None:
+    script = talking(tmp_path, server.env)
+    script.log(*range(10))
+    until(lambda: server.runs and len(server.run().values("n")) >= 1, what="delivery began")
+    script.log(*range(10, 20))
+    script.process.send_signal(signal.SIGKILL)
+    script.process.communicate(timeout=10)
+    status, _, err = run_client(tmp_path, "sync", str(run_dir(tmp_path)), env=server.env)
+    assert (status, err) == (0, "")
+    assert server.run().values("n") == list(range(20))
+    assert server.run().finished_with is not None
+    assert (server.run().finished_with or {})["reason"] == "process_not_found"
+
+
+def test_a_sender_killed_at_any_moment_doubles_and_loses_nothing(server: TrackingServer, tmp_path: Path) -> None:
+    """The process dies again and again while batches are under way; the run is taken up each time."""
+    server.slow_s = 0.01
+    script = """
+    run = rn.init(run_id="20260102_030405_0a1b2c", capture_env=False)
+    base = int(sys.argv[1])
+    for n in range(base, base + 100):
+        run.log(n=n)
+        time.sleep(0.002)
+    os.write(1, b"logged")
+    time.sleep(float(sys.argv[2]))
+    os.kill(os.getpid(), 9)
+    """
+    for turn in range(6):
+        process = start(tmp_path, script, str(turn * 100), str(turn * 0.13), env=server.env)
+        ended(process)
+    status, _, err = run_client(tmp_path, "sync", ".", env=server.env)
+    assert (status, err) == (0, "")
+    assert server.run().values("n") == list(range(600))
+
+
+def test_two_ranks_deliver_each_line_once(server: TrackingServer, tmp_path: Path) -> None:
+    script = """
+    run = rn.init(run_id="20260102_030405_0a1b2c", capture_env=False)
+    for n in range(2000):
+        run.log({"rank": int(sys.argv[1]), "n": n})
+    """
+    ranks = [start(tmp_path, script, str(rank), env=server.env) for rank in range(2)]
+    assert [ended(rank)[0] for rank in ranks] == [0, 0]
+    run_client(tmp_path, "sync", ".", env=server.env)
+    assert sorted(server.run().values("n")) == sorted([*range(2000)] * 2)
+
+
+def test_a_forked_child_delivers_through_its_parent(server: TrackingServer, tmp_path: Path) -> None:
+    script = """
+    run = rn.init(capture_env=False)
+    run.log(n=0)
+    time.sleep(0.3)
+    if os.fork() == 0:
+        run.log(n=1)
+        sys.exit(0)
+    os.wait()
+    run.log(n=2)
+    """
+    assert run_script(tmp_path, script, env=server.env)[0] == 0
+    assert server.run().values("n") == [0, 1, 2]
+
+
+def test_a_wrong_key_is_said_once_and_stops_nothing(server: TrackingServer, tmp_path: Path) -> None:
+    status, _, err = run_script(tmp_path, LOGS_100, env=server.env | {"MLSERVER_API_KEY": "wrong"})
+    assert status == 0
+    assert err.count("refuses the run") == 1
+    assert "sync" in err
+    assert not server.runs
+
+
+def test_files_only_when_asked(server: TrackingServer, tmp_path: Path) -> None:
+    run_script(tmp_path, LOGS_100, env=server.env | {"RUNICORN_DISABLE_MODERN_STORAGE": "1"})
+    assert (server.requests, len((run_dir(tmp_path) / "events.jsonl").read_bytes().splitlines())) == ([], 100)
+
+
+# From here on without a thread: one step after the other.
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    run_script(tmp_path, LOGS_100)
+    return run_dir(tmp_path)
+
+
+def outbox(directory: Path, server: TrackingServer) -> Outbox:
+    return Outbox(directory, Wire(Target(server.url, KEY)))
+
+
+def emptied(box: Outbox, most: int = 1000) -> Outbox:
+    for _ in range(most):
+        if not box.advance():
+            return box
+    raise AssertionError("there is no end of it")
+
+
+def test_a_server_that_forgot_the_run_gets_it_again(server: TrackingServer, directory: Path) -> None:
+    box = emptied(outbox(directory, server))
+    server.runs.clear()
+    with (directory / "events.jsonl").open("ab") as file:
+        file.write(b'{"type": "metrics", "data": {"n": 100}}\n')
+    emptied(box)
+    assert server.run().values("n") == list(range(101))
+    assert server.run().log
+    assert server.run().finished_with
+
+
+def test_a_server_restored_from_a_backup_says_from_where(server: TrackingServer, directory: Path) -> None:
+    box = outbox(directory, server)
+    emptied_by_tens(box, directory)
+    run = server.run()
+    run.next_seq, run.lines = 4, run.lines[:40]
+    with (directory / "events.jsonl").open("ab") as file:
+        file.write(b'{"type": "metrics", "data": {"n": 100}}\n')
+    emptied(box)
+    assert run.values("n") == list(range(101))
+
+
+def emptied_by_tens(box: Outbox, directory: Path) -> None:
+    """Batches of ten lines, as a training makes them that goes on slowly."""
+    content = (directory / "events.jsonl").read_bytes().splitlines(keepends=True)
+    for count in range(10, 101, 10):
+        (directory / "events.jsonl").write_bytes(b"".join(content[:count]))
+        emptied(box)
+
+
+def test_batches_that_are_too_large_are_halved(server: TrackingServer, directory: Path) -> None:
+    server.most_lines = 7
+    emptied(outbox(directory, server))
+    assert server.run().values("n") == list(range(100))
+
+
+def test_lost_notes_lose_no_record(server: TrackingServer, directory: Path) -> None:
+    emptied(outbox(directory, server))
+    (directory / "delivery.jsonl").unlink()
+    emptied(outbox(directory, server))
+    assert set(server.run().values("n")) == set(range(100))
+    assert server.run().log.count(b"hello") == 1
+
+
+def test_a_torn_note_is_passed_over(server: TrackingServer, directory: Path) -> None:
+    box = outbox(directory, server)
+    box.advance()
+    box.advance()
+    with (directory / "delivery.jsonl").open("ab") as file:
+        file.write(b'{"seq": 1, "sta')
+    emptied(outbox(directory, server))
+    assert server.run().values("n") == list(range(100))
+
+
+def test_an_unfinished_line_waits_for_its_end(server: TrackingServer, directory: Path) -> None:
+    with (directory / "events.jsonl").open("ab") as file:
+        file.write(b'{"type": "metrics", "data": {"n": 1')
+    box = emptied(outbox(directory, server))
+    assert (len(server.run().lines), box.left().metrics_bytes) == (100, 0)
+    with (directory / "events.jsonl").open("ab") as file:
+        file.write(b"00}}\n")
+    emptied(box)
+    assert server.run().values("n")[-1] == 100
+
+
+def test_a_refused_line_is_passed_over(server: TrackingServer, directory: Path) -> None:
+    server.most_lines = 0
+    box = outbox(directory, server)
+    for _ in range(20):
+        box.advance()
+    server.most_lines = 1
+    emptied(box)
+    assert 80 < len(server.run().values("n")) < 100
+
+
+def test_a_log_that_the_server_has_more_of_is_left_alone(server: TrackingServer, directory: Path) -> None:
+    box = outbox(directory, server)
+    box.advance()
+    server.run().log = b"x" * 10_000
+    emptied(box)
+    assert (server.run().log, box.left().log_bytes) == (b"x" * 10_000, 0)
+
+
+def test_a_picture_outside_the_run_is_not_sent(server: TrackingServer, directory: Path) -> None:
+    with (directory / "events.jsonl").open("ab") as file:
+        file.write(b'{"type": "image", "data": {"key": "k", "path": "../../../../secret"}}\n')
+        file.write(b'{"type": "image", "data": {"key": "k", "path": "media/gone.png"}}\n')
+    emptied(outbox(directory, server))
+    assert (server.run().media, len(server.run().lines)) == ({}, 102)
+
+
+def test_a_server_that_is_away_is_later(directory: Path) -> None:
+    with pytest.raises(Later):
+        Outbox(directory, Wire(Target("http://127.0.0.1:9", KEY))).advance()
+
+
+def test_a_key_that_may_not_is_refused(server: TrackingServer, directory: Path) -> None:
+    server.failures = [403]
+    with pytest.raises(Refusal, match="403"):
+        outbox(directory, server).advance()
+
+
+def test_it_waits_as_long_as_the_server_says(server: TrackingServer, directory: Path) -> None:
+    server.failures = [429]
+    with pytest.raises(Later) as caught:
+        outbox(directory, server).advance()
+    assert caught.value.after_s == 1
+
+
+def test_the_journal_knows_where_each_batch_began(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for end in (10, 30, 60):
+        journal.confirm(journal.note_batch(end))
+    assert (Journal(tmp_path).seq, Journal(tmp_path).start) == (2, 30)
+    journal.move_to(1)
+    assert journal.next_batch() == (1, 10, 30)
+    journal.note_batch(20)
+    assert Journal(tmp_path).next_batch() == (1, 10, 20)
