@@ -151,7 +151,8 @@ class RowHandler(BaseHTTPRequestHandler):
         if len(lines) > self.server_state.most_lines:
             return 413, {"detail": "too many rows"}
         if seq > run.next_seq:
-            return 409, {"detail": f"batch {run.next_seq} is expected", "next_seq": run.next_seq}
+            said = f"{seq} leaves a gap: the next batch of run {run.begun_with['id']} is number {run.next_seq}"
+            return 409, {"detail": f"seq: {said}", "errors": {"seq": [said]}}
         is_duplicate = seq < run.next_seq
         if not is_duplicate:
             run.lines += [json.loads(line) for line in lines]

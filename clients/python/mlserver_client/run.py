@@ -88,7 +88,7 @@ class Run:
             with self._lock:
                 number = self._step = self._step + 1 if step is None else self._step_from(step)
             self._say(metrics_line(values, number, time.time(), stage))
-            if self._best is not None:
+            if self._best is not None and self._best.is_worth_a_look(values):
                 self._judge(values, number)
         except Exception as error:  # noqa: BLE001 - supervision point: nothing here may end a training
             warn_once("log", f"log() could not record {type(data).__name__}: {type(error).__name__}: {error}"[:300])

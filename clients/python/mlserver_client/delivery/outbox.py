@@ -221,7 +221,7 @@ class Outbox:
 
     @staticmethod
     def _expected(answer: Answer, sent: int, *names: str) -> int:
-        found = answer.number(*names)
+        found = answer.expected(*names)
         if found is None:
             raise Refusal(answer.status, said_by(answer))
         if found == sent:

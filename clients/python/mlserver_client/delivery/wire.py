@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +49,12 @@ class Answer:
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
         return None
+
+    def expected(self, *names: str) -> int | None:
+        """What a 409 expects: under one of these names, else the number that ends its `detail`."""
+        found = self.number(*names)
+        ending = re.search(r"\b(\d+)\.?$", said_by(self))
+        return int(ending[1]) if found is None and ending else found
 
 
 class Wire:
