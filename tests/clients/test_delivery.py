@@ -283,6 +283,14 @@ def emptied_by_tens(box: Outbox, directory: Path) -> None:
         emptied(box)
 
 
+def test_a_run_that_was_deleted_there_is_refused_in_the_end(server: TrackingServer, directory: Path) -> None:
+    box = outbox(directory, server)
+    box.advance()
+    server.failures = [404, 409] * 3
+    with pytest.raises(Refusal, match="takes no records"):
+        emptied(box)
+
+
 def test_batches_that_are_too_large_are_halved(server: TrackingServer, directory: Path) -> None:
     server.most_lines = 7
     emptied(outbox(directory, server))

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from mlserver_client.api.artifacts import ArtifactsAPI
 from mlserver_client.api.downloads import received
-from mlserver_client.api.exceptions import ConnectionError, NotFoundError
+from mlserver_client.api.exceptions import ConnectionError, NotFoundError, RunicornAPIError
 from mlserver_client.api.remote import RemoteAPI
 from mlserver_client.api.transport import decoded, new_session, origin, send
 
@@ -40,7 +40,7 @@ class RunicornClient:
         self.session = new_session(max_retries, api_key or os.environ.get("MLSERVER_API_KEY"))
         try:
             self._check_health()
-        except Exception:
+        except RunicornAPIError:
             self.close()
             raise
 

@@ -135,7 +135,7 @@ class Outbox:
         """The server does not know the run: its database was restored, or it is another server."""
         self._begun_again += 1
         if self._begun_again > 2:
-            raise Refusal(answer.status, f"{said_by(answer)}; it was deleted there")
+            raise Refusal(answer.status, f"{said_by(answer)}; it was begun there, but takes no records")
         self._begin()
         self._journal.start_over()
 
@@ -158,6 +158,8 @@ class Outbox:
                 fields = {"key": image.get("key"), "step": image.get("step"), "caption": image.get("caption")}
                 type, body = multipart(fields, path.name, path.read_bytes())
                 answer = self._wire.send("POST", f"{self._path}/media", body, type=type)
+                if answer.status == 404:  # the run may be gone: what takes its records finds out
+                    continue
                 if answer.status not in (200, 201, 409):  # 409: it is there
                     warn_once(f"media {self.run_dir}", f"the server refuses {path}: {said_by(answer)}")
             self._journal.note_media(path.name)
