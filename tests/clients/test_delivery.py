@@ -4,6 +4,7 @@ import math
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -117,8 +118,8 @@ def test_a_server_may_go_and_come_back(server: TrackingServer, tmp_path: Path) -
 class talking:
     """A script that logs what it is told, and ends at the end of the block."""
 
-    def __init__(self, folder: Path, env: dict[str, str]) -> None:
-        (folder / "train.py").write_text("import sys\nimport mlserver_client as rn\n" + ON_DEMAND)
+    def __init__(self, folder: Path, env: dict[str, str], script: str = ON_DEMAND) -> None:
+        (folder / "train.py").write_text("import sys\nimport mlserver_client as rn\n" + textwrap.dedent(script))
         self.process = subprocess.Popen(
             [sys.executable, "-u", "train.py"], cwd=folder, env=environment(env), text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -231,6 +232,31 @@ def test_a_wrong_key_is_said_once_and_stops_nothing(server: TrackingServer, tmp_
 def test_files_only_when_asked(server: TrackingServer, tmp_path: Path) -> None:
     run_script(tmp_path, LOGS_100, env=server.env | {"RUNICORN_DISABLE_MODERN_STORAGE": "1"})
     assert (server.requests, len((run_dir(tmp_path) / "events.jsonl").read_bytes().splitlines())) == ([], 100)
+
+
+def test_a_quiet_run_says_that_it_is_alive(server: TrackingServer, tmp_path: Path) -> None:
+    script = """
+    from mlserver_client.delivery import sender
+    sender.BEAT_EVERY_S = sender.LOOK_EVERY_S = 0.02
+    run = rn.init(capture_env=False)
+    run.log(n=1)
+    sys.stdin.read()
+    """
+    with talking(tmp_path, server.env, script):
+        until(lambda: server.runs and server.run().beats > 2, what="heartbeats")
+    assert server.run().finished_with
+
+
+def test_many_runs_of_one_process_all_arrive(server: TrackingServer, tmp_path: Path) -> None:
+    script = """
+    for n in range(10):
+        run = rn.init(project="sweep", capture_env=False)
+        run.log(n=n)
+        run.finish()
+    """
+    assert run_script(tmp_path, script, env=server.env)[0] == 0
+    assert sorted(run.values("n")[0] for run in server.runs.values()) == list(range(10))
+    assert all(run.finished_with for run in server.runs.values())
 
 
 # From here on without a thread: one step after the other.

@@ -72,6 +72,16 @@ def test_it_takes_up_a_run_again(tmp_path: Path) -> None:
     assert read_json(again.run_dir / "meta.json")["created_at"] == begun_at
 
 
+def test_ended_runs_keep_no_files_open(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        run = rn.init(capture_env=False)
+        run.log(loss=1.0)
+        run.finish()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+    assert len(list(tmp_path.glob(".runicorn/default/default/runs/*/events.jsonl"))) == 20
+
+
 @pytest.fixture
 def task_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """As the server prepares it for a queued task."""

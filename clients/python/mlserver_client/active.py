@@ -14,6 +14,7 @@ from mlserver_client.warn import warn_once
 _active: Run | None = None
 # Runs of this process that may still have something to deliver.
 _runs: list[Run] = []
+_is_registered = False
 
 
 def init(
@@ -32,7 +33,7 @@ def init(
     it stays in its directory. Raises ValueError for a bad id, name or address, OSError when the directory cannot be
     made; nothing after this raises into the training.
     """
-    global _active
+    global _active, _is_registered
     place = queued_place()
     target: Target | None = None
     if place is None:
@@ -40,8 +41,11 @@ def init(
         target = configured_target(server, api_key)
     elif run_id not in (None, place.id):
         warn_once("queued id", f"run_id={run_id!r} is not used: this task is run {place.id}")
-    if not _runs:
+    if not _is_registered:
         atexit.register(_at_exit)
+        _is_registered = True
+    # A process that makes thousands of runs keeps neither their files open nor them in memory.
+    _runs[:] = [run for run in _runs if not run.release()]
     _active = Run(place, capture_env=capture_env, target=target)
     _runs.append(_active)
     return _active

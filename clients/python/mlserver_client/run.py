@@ -38,7 +38,8 @@ class Run:
         self._step = 0
         self._best: Best | None = None
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        # Of the thread that holds it already too: a signal's handler may log.
+        self._lock = threading.RLock()
         self.status = "running"
         if not self.is_queued:
             self.run_dir.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,7 @@ class Run:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def _speaks_for_all(self) -> bool:
         """Of several ranks that joined one run only the first writes the files about the run itself."""
@@ -87,7 +88,7 @@ class Run:
                 values = {name: value for name, value in values.items() if name not in RESERVED}
             with self._lock:
                 number = self._step = self._step + 1 if step is None else self._step_from(step)
-            self._say(metrics_line(values, number, time.time(), stage))
+            self._say(metrics_line(values, number, time.time(), stage), self._events)
             if self._best is not None and self._best.is_worth_a_look(values):
                 self._judge(values, number)
         except Exception as error:  # noqa: BLE001 - supervision point: nothing here may end a training
@@ -100,11 +101,11 @@ class Run:
             warn_once("step", f"step={given!r} is no whole number: counting on from {self._step}")
             return self._step + 1
 
-    def _say(self, line: bytes) -> None:
+    def _say(self, line: bytes, spool: Spool) -> None:
         if self.status != "running":
             warn_once(f"ended {self.id}", f"run {self.id} is {self.status}: what is logged after that is not kept")
             return
-        self._events.append(line)
+        spool.append(line)
         if self._sender is not None:
             self._sender.start()
 
@@ -121,9 +122,7 @@ class Run:
             if self._log is None:
                 print(line, flush=True)
                 return
-            self._log.append(line.encode(errors="replace") + b"\n")
-            if self._sender is not None:
-                self._sender.start()
+            self._say(line.encode(errors="replace") + b"\n", self._log)
         except Exception as error:  # noqa: BLE001 - supervision point, as in log
             warn_once("log_text", f"log_text() failed: {type(error).__name__}: {error}"[:300])
 
@@ -146,7 +145,7 @@ class Run:
             draft.replace(self.media_dir / name)
             at = self._step if step is None else self._step_from(step)
             about = {"key": str(key), "path": f"media/{name}", "step": at, "caption": caption}
-            self._say(image_line(about, time.time()))
+            self._say(image_line(about, time.time()), self._events)
         except Exception as error:  # noqa: BLE001 - supervision point, as in log
             warn_once("log_image", f"log_image({key!r}) kept nothing: {type(error).__name__}: {error}"[:300])
             return None
@@ -196,6 +195,15 @@ class Run:
                 self._capture.wait(2.0)
         if self._sender is not None:
             self._sender.flush()
+
+    def release(self) -> bool:
+        """Let an ended run's files go, some time after its end: a thread may still log. True when nothing is left to do."""
+        if self.status == "running":
+            return False
+        self._events.close()
+        if self._log is not None:
+            self._log.close()
+        return self._sender is None or self._sender.is_over()
 
     def _change(self, file_name: str, change: Any) -> None:
         path: Path = self.run_dir / file_name

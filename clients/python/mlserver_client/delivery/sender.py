@@ -14,7 +14,7 @@ from mlserver_client.delivery.wire import Later, Refusal, Wire
 from mlserver_client.forks import renew_after_fork
 from mlserver_client.warn import LOG, warn_once
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 1.0
 BEAT_EVERY_S = 20.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 FLUSH_S = 10.0
@@ -32,7 +32,7 @@ class Sender:
 
     def _renew(self) -> None:
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._wake = threading.Event()
         self._is_ending = False
         self._end_at = float("inf")
@@ -53,6 +53,11 @@ class Sender:
                     self._thread.start()
                 except RuntimeError as error:  # no more threads, or the interpreter ends
                     warn_once("sender", f"the delivery to {self._target.url} could not start: {error}")
+
+    def is_over(self) -> bool:
+        """Was everything delivered, the end of the run too?"""
+        has_ended = self._thread is not None and not self._thread.is_alive()
+        return has_ended and self._outbox is not None and self._outbox.is_over()
 
     def flush(self) -> None:
         """At the end of the process: send what is left for at most MLSERVER_FLUSH_S (10), then say what still is."""
