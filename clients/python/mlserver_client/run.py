@@ -197,7 +197,7 @@ class Run:
             self._sender.flush()
 
     def release(self) -> bool:
-        """Let an ended run's files go, some time after its end: a thread may still log. True when nothing is left to do."""
+        """Let the files of an ended run go, later than at its end: a thread may still log. True when all is done."""
         if self.status == "running":
             return False
         self._events.close()
