@@ -3,13 +3,12 @@
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlserver_client import images, process
 from mlserver_client.best import Best
-from mlserver_client.delivery.sender import Sender
 from mlserver_client.delivery.target import Target
 from mlserver_client.environment import Capture
 from mlserver_client.files import change_json
@@ -18,6 +17,9 @@ from mlserver_client.lines import RESERVED, image_line, metrics_line
 from mlserver_client.place import Place
 from mlserver_client.spool import Spool
 from mlserver_client.warn import warn_once
+
+if TYPE_CHECKING:
+    from mlserver_client.delivery.sender import Sender
 
 STATUSES = ("finished", "failed", "interrupted")
 
@@ -49,7 +51,7 @@ class Run:
         self._capture = self._describe(capture_env) if self._speaks_for_all() else None
         capture = self._capture
         first = (lambda: capture.wait(3.0)) if capture else (lambda: None)
-        self._sender = Sender(self.run_dir, target, first) if target else None
+        self._sender = new_sender(self.run_dir, target, first) if target else None
         renew_after_fork(self)
 
     def after_fork(self) -> None:
@@ -221,3 +223,10 @@ class Run:
         else:
             status = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
             self.finish(status, reason=f"{kind.__name__}: {error}"[:500])
+
+
+def new_sender(run_dir: Path, target: Target, first: Callable[[], object]) -> "Sender":
+    """Imported when it is needed: HTTP and TLS take half of what importing the library would take."""
+    from mlserver_client.delivery.sender import Sender
+
+    return Sender(run_dir, target, first)
