@@ -1,5 +1,6 @@
 # make run    start the server (HOST=0.0.0.0 PORT=9000 to choose where it listens)
 # make test   all tests; make check   style, types, imports, migrations; make bench   speed and memory
+# make client-wheel   the Python client as a wheel
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ ifeq ($(origin PORT),command line)
 SERVE_OPTIONS += --port $(PORT)
 endif
 
-.PHONY: run check test bench
+.PHONY: run check test bench client-wheel
 
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -37,6 +38,12 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.transfer
 	$(BIN)/python -m bench.tracking
+	$(BIN)/python -m bench.sdk
+
+# The client as a wheel, in dist/.
+client-wheel: $(VENV)/.installed-dev
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist clients/python
+	@ls -1 dist/mlserver_client-*.whl
 
 $(VENV)/.installed: requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt

@@ -49,6 +49,11 @@ def session_dir(session_id: str) -> Path:
     return sessions_root() / segment(session_id)
 
 
+def sdk_root() -> Path:
+    """On the module path of jobs: the client, and nothing else of the server."""
+    return settings.MLSERVER_HOME / "sdk"
+
+
 def control_root() -> Path:
     return settings.MLSERVER_HOME / "control"
 

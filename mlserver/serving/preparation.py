@@ -22,6 +22,7 @@ from mlserver.unusable_database import explained
 from mlserver.url_shapes import without_password
 from registry.builtin import register_built_ins
 from registry.links import prepare_directories
+from training.execution.sdk import install_sdk
 from training.models import Source, Task
 from training.queue.spec import TaskSpec
 from training.queue.submit import submit
@@ -41,6 +42,7 @@ def prepare() -> Credentials | Passwordless | None:
         made = ensure_first_admin() or passwordless_admin()
         register_node()
         prepare_directories()
+        install_sdk()
         register_built_ins()
         if settings.DEMO and not Task.objects.exists():
             queue_demonstration()

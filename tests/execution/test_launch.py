@@ -193,7 +193,8 @@ def test_a_job_sees_none_of_the_servers_secrets(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("LANG", "C.UTF-8")
     run = placed(env={"LR": "0.1", "CUDA_VISIBLE_DEVICES": "0,1,2,3", "PYTHONUNBUFFERED": ""})
     seen = job_environment(run, run.task, tmp_path)
-    assert not SERVERS_OWN & seen.keys()
+    assert SERVERS_OWN & seen.keys() == {"PYTHONPATH"}
+    assert seen["PYTHONPATH"] == str(paths.sdk_root())
     assert "secret" not in seen.values()
     assert (seen["LR"], seen["LANG"], seen["PYTHONUNBUFFERED"]) == ("0.1", "C.UTF-8", "1")
     assert (seen["MLSERVER_RUN_ID"], seen["MLSERVER_TASK_ID"]) == (run.pk, str(run.task_id))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from training import paths
 from training.execution.account import JobAccount
 from training.models import Run, Task
 
@@ -20,12 +21,14 @@ def job_environment(
         "MLSERVER_RUN_ID": run.pk,
         "MLSERVER_TASK_ID": str(task.pk),
         "MLSERVER_RUN_DIR": str(directory),
-        "RUNICORN_DIR": str(settings.MLSERVER_HOME / "runs"),
+        "RUNICORN_DIR": str(paths.runs_root()),
         "CUDA_VISIBLE_DEVICES": ",".join(gpu_uuids(run)),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     }
     its_own = account.environment() if account else {}
-    return {"PATH": os.defpath, **inherited, **its_own, **task.env, **promised, **(rank or {})}
+    env = {"PATH": os.defpath, **inherited, **its_own, **task.env, **promised, **(rank or {})}
+    # Behind what the task has of its own: the client must shadow nothing of the user's.
+    return env | {"PYTHONPATH": os.pathsep.join(filter(None, [env.get("PYTHONPATH"), str(paths.sdk_root())]))}
 
 
 def rank_environment(rank: int, ranks: int, port: int) -> dict[str, str]:
