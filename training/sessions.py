@@ -13,6 +13,7 @@ from django.db import transaction
 
 from gpus.models import Gpu
 from mlserver.errors import BadRequest, Conflict, NotFound, Unavailable, shown
+from mlserver.text import is_storable
 from registry.models import Artifact, ArtifactType, ArtifactVersion, DatasetFacts
 from registry.publish import readable_path
 from training import paths
@@ -20,7 +21,7 @@ from training.execution.account import why_no_training_starts
 from training.models import Source, Task, TrainingSession
 from training.models.session import QUEUED_STATUSES, new_session_id
 from training.queue.control import stop_task
-from training.queue.spec import Refused, TaskSpec, checked, is_storable, whole
+from training.queue.spec import Refused, TaskSpec, checked, whole
 from training.queue.submit import submit
 from training.trainer.catalog import ARCHITECTURES, LOSS_FUNCTIONS, OPTIMIZERS, objection
 
