@@ -12,14 +12,16 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from gpus.models import Gpu
-from mlserver.errors import BadRequest, Conflict, NotFound, shown
+from mlserver.errors import BadRequest, Conflict, NotFound, Unavailable, shown
+from mlserver.text import is_storable
 from registry.models import Artifact, ArtifactType, ArtifactVersion, DatasetFacts
 from registry.publish import readable_path
 from training import paths
+from training.execution.account import why_no_training_starts
 from training.models import Source, Task, TrainingSession
 from training.models.session import QUEUED_STATUSES, new_session_id
 from training.queue.control import stop_task
-from training.queue.spec import Refused, TaskSpec, checked, is_storable, whole
+from training.queue.spec import Refused, TaskSpec, checked, whole
 from training.queue.submit import submit
 from training.trainer.catalog import ARCHITECTURES, LOSS_FUNCTIONS, OPTIMIZERS, objection
 
@@ -102,7 +104,8 @@ def start(data: Mapping[str, object], *, owner: User, source: str = Source.TRAIN
     """The committed session after one scheduling pass: its task is active, or waits in the queue.
 
     Raises Invalid for values outside their rules, and BadRequest for names that nobody knows and for data that
-    this architecture or loss cannot be trained on, or that is deleted at the same moment.
+    this architecture or loss cannot be trained on, or that is deleted at the same moment. Raises Unavailable while the
+    account of jobs cannot come to Python: an administrator must open the way.
     """
     config = Config.clean(data)
     if config.model_architecture not in ARCHITECTURES:
@@ -110,6 +113,8 @@ def start(data: Mapping[str, object], *, owner: User, source: str = Source.TRAIN
         raise BadRequest(f"there is no architecture {shown(config.model_architecture)}; there are {there_are}")
     version = _dataset(config.dataset_name)
     _check_fit(config, version)
+    if reason := why_no_training_starts():
+        raise Unavailable(reason)
     session = TrainingSession(id=new_session_id(), dataset_version=version, **asdict(config))
 
     def write_session(task: Task) -> None:

@@ -1,5 +1,6 @@
 """What `serve` does to the home and the database before anything runs."""
 
+import logging
 import sys
 from dataclasses import replace
 
@@ -22,10 +23,13 @@ from mlserver.unusable_database import explained
 from mlserver.url_shapes import without_password
 from registry.builtin import register_built_ins
 from registry.links import prepare_directories
+from training.execution.account import why_no_training_starts
 from training.execution.sdk import install_sdk
 from training.models import Source, Task
 from training.queue.spec import TaskSpec
 from training.queue.submit import submit
+
+log = logging.getLogger(__name__)
 
 
 def prepare() -> Credentials | Passwordless | None:
@@ -44,6 +48,7 @@ def prepare() -> Credentials | Passwordless | None:
         prepare_directories()
         install_sdk()
         register_built_ins()
+        warn_of_closed_python()
         if settings.DEMO and not Task.objects.exists():
             queue_demonstration()
     except DatabaseError as error:
@@ -53,6 +58,13 @@ def prepare() -> Credentials | Passwordless | None:
     finally:
         connections.close_all()
     return made
+
+
+def warn_of_closed_python() -> None:
+    """Other jobs work without; trainings answer 503 with the same words until the way is open."""
+    reason = why_no_training_starts()
+    if reason:
+        log.warning("no training can start: %s", reason)
 
 
 def refuse_missing_redis() -> None:

@@ -1,8 +1,11 @@
 """The account that jobs run as (MLSERVER_JOB_USER), and whether it can come to where they run."""
 
+import importlib.util
 import os
 import pwd
 import stat
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +30,19 @@ class JobAccount:
 
     def may_enter(self, directory: Path) -> bool:
         """By the directory's owner, group and mode; access lists are not looked at."""
-        facts = directory.stat()
+        return self._may(directory, stat.S_IXOTH)
+
+    def may_use(self, path: Path) -> bool:
+        """Read it, and enter or execute it; judged like `may_enter`."""
+        return self._may(path, stat.S_IROTH | stat.S_IXOTH)
+
+    def _may(self, path: Path, bits: int) -> bool:
+        facts = path.stat()
         if facts.st_uid == self.uid:
-            return bool(facts.st_mode & stat.S_IXUSR)
-        if facts.st_gid in self.groups:
-            return bool(facts.st_mode & stat.S_IXGRP)
-        return bool(facts.st_mode & stat.S_IXOTH)
+            bits <<= 6
+        elif facts.st_gid in self.groups:
+            bits <<= 3
+        return facts.st_mode & bits == bits
 
 
 def job_account() -> JobAccount | None:
@@ -49,6 +59,42 @@ def closed_directory(account: JobAccount) -> Path | None:
     home: Path = settings.MLSERVER_HOME
     way = [*reversed(home.parents), home]
     return next((directory for directory in way if not account.may_enter(directory)), None)
+
+
+def why_no_training_starts() -> str:
+    """What keeps the account of jobs from Python or the code of trainings, and what to do; empty: nothing does."""
+    account = job_account()
+    if account is None or account.uid == 0:
+        return ""
+    for needed in needed_by_trainings():
+        closed = closed_on_way(account, needed)
+        if closed is not None:
+            bits = "o+rx" if closed == needed.resolve() else "o+x"
+            return (
+                f"MLSERVER_JOB_USER={account.name!r} may not come to {needed}, which trainings need: {closed} is closed"
+                f" to that account; open it (chmod {bits}), or install Python and the server where it may read"
+            )
+    return ""
+
+
+def needed_by_trainings() -> Iterator[Path]:
+    """The interpreter, its library, the server's code, and where packages are; those that exist."""
+    yield Path(sys.executable)
+    yield Path(os.__file__).parent
+    yield settings.BASE_DIR
+    for package in ("numpy", "torch"):
+        found = importlib.util.find_spec(package)
+        if found is not None and found.origin is not None:
+            yield Path(found.origin).parent
+
+
+def closed_on_way(account: JobAccount, path: Path) -> Path | None:
+    """The first that the account may not pass on the way to `path` or, through links, to what it stands for."""
+    for way in dict.fromkeys((path, path.parent.resolve() / path.name, path.resolve())):
+        for directory in reversed(way.parents):
+            if not account.may_enter(directory):
+                return directory
+    return None if account.may_use(path) else path.resolve()
 
 
 def make_way(root: Path, directory: Path) -> None:

@@ -51,6 +51,13 @@ def test_it_starts_at_once_when_there_is_room(client, digits):
     assert Run.objects.get().task_id == session.task_id
 
 
+def test_returns_503_and_queues_nothing_while_the_account_of_jobs_cannot_come_to_python(client, digits, monkeypatch):
+    monkeypatch.setattr(sessions, "why_no_training_starts", lambda: "the directory is closed")
+    answer = start(client)
+    assert (answer.status_code, answer.json()) == (503, {"detail": "the directory is closed"})
+    assert not Task.objects.exists()
+
+
 def test_it_queues_at_capacity_and_says_why(client, digits, settings):
     settings.MAX_CONCURRENT_SESSIONS = 1
     make_node()
