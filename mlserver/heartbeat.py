@@ -10,7 +10,7 @@ import multiprocessing
 from django.db.utils import Error as DatabaseAway
 from django_q.tasks import async_task
 
-from training import paths
+from mlserver import paths
 
 log = logging.getLogger(__name__)
 

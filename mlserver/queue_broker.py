@@ -14,8 +14,8 @@ from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 
+from mlserver import paths
 from mlserver.wakeup import Wakeup, notify
-from training import paths
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from mlserver import paths
 from mlserver.serving import Refused
-from training import paths
 from training.execution.identity import ProcessIdentity
 
 log = logging.getLogger(__name__)

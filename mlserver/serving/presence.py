@@ -2,8 +2,8 @@
 
 from django.core.management.base import OutputWrapper
 
+from mlserver import paths
 from mlserver.serving.leftovers import read_record
-from training import paths
 
 
 def is_running() -> bool:

@@ -11,11 +11,11 @@ from django.db import DatabaseError, connections
 from django_q.brokers import get_broker
 from django_q.cluster import Cluster
 
+from mlserver import paths
 from mlserver.heartbeat import STALE_AFTER_S
 from mlserver.serving.leftovers import family, kill, write_record
 from mlserver.serving.parent_death import ForkGuard
 from mlserver.wakeup import notify
-from training import paths
 from training.execution.identity import ProcessIdentity
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from django.db import DatabaseError, connections
 
+from mlserver import paths
 from mlserver.serving.children import Child, fork
 from mlserver.serving.leftovers import family, forget, kill, recorded, write_record
-from training import paths
 from training.execution.identity import ProcessIdentity
 from training.models import Event
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from mlserver import paths
 from mlserver.serving.leftovers import write_record
 from tests.logs import WrittenLog
 from tests.make import make_run, make_task
-from training import paths
 from training.execution.identity import ProcessIdentity
 from training.management import following
 from training.models import Task

@@ -13,11 +13,10 @@ from django.db.utils import OperationalError
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from mlserver import queue_broker
+from mlserver import paths, queue_broker
 from mlserver.queue_broker import DatabaseBroker, back_off
 from tests.together import together
 from tests.waiting import until
-from training import paths
 
 pytestmark = [pytest.mark.database, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("home")]
 

@@ -6,10 +6,9 @@ from django.db import connection
 from django.db.utils import OperationalError
 from django_q.models import OrmQ
 
-from mlserver import heartbeat
+from mlserver import heartbeat, paths
 from mlserver.serving import qcluster
 from mlserver.serving.qcluster import Pulse
-from training import paths
 
 
 @pytest.mark.django_db

@@ -11,6 +11,7 @@ import setproctitle
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from mlserver import paths
 from mlserver.accounts.bootstrap import Credentials, Passwordless
 from mlserver.serving import Refused
 from mlserver.serving.addresses import listen_all
@@ -25,7 +26,6 @@ from mlserver.serving.probe import WebPulse
 from mlserver.serving.qcluster import Pulse
 from mlserver.serving.reload import SourceWatch
 from mlserver.serving.supervise import Supervisor
-from training import paths
 
 
 class Command(BaseCommand):
