@@ -21,7 +21,10 @@ class NodeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
     list_filter = ("is_enabled", "pool")
     search_fields = ("name", "pool", "boot_id", "driver_version")
     # Facts that every start reads again.
-    readonly_fields = ("name", "boot_id", "cpu_slots", "memory_mib", "driver_version", "agent_seen_at")
+    readonly_fields = (
+        "name", "boot_id", "cpu_slots", "memory_mib", "driver_version", "agent_seen_at", "host_sampled_at",
+        "cpu_usage_percent", "used_memory_bytes", "total_memory_bytes", "disk_free_bytes", "disk_total_bytes",
+    )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """A machine registers itself."""
