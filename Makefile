@@ -39,6 +39,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.transfer
 	$(BIN)/python -m bench.tracking
 	$(BIN)/python -m bench.sdk
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.trainer
 
 # The client as a wheel, in dist/.
 client-wheel: $(VENV)/.installed-dev
