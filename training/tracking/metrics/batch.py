@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from mlserver.text import storable as text_of
+
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Word = str | bool
@@ -64,7 +66,7 @@ def digest_of(value: object) -> str:
 
 def storable(text: str, limit: int) -> str:
     """`text` as every database and every JSON answer can hold it: no NUL, no half of a surrogate pair, not longer."""
-    return text.replace("\0", "").encode(errors="replace").decode()[:limit]
+    return text_of(text)[:limit]
 
 
 def as_float(value: float) -> float:
