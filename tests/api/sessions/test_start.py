@@ -96,7 +96,10 @@ def test_it_makes_a_task_of_the_built_in_trainer(digits, home: Path, settings):
         "--session-dir", str(home / "sessions" / said["session_id"]), "--learning-rate", "0.0001",
         "--batch-size", "16", "--epochs", "5", "--optimizer", "sgd", "--loss-function", "cross_entropy",
     ]  # fmt: skip
-    assert task.env == {"PYTHONPATH": str(settings.BASE_DIR), "OMP_NUM_THREADS": str(sessions.threads_of_a_rank())}
+    threads = str(sessions.threads_of_a_rank())
+    assert task.env == {
+        "PYTHONPATH": str(settings.BASE_DIR), "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE",
+    }  # fmt: skip
     assert Event.objects.get(reason="Submitted").message == "submitted by ada through training"
 
 
