@@ -54,7 +54,8 @@ def run_dir(folder: Path) -> Path:
 
 
 def records(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (directory / "events.jsonl").read_text().splitlines()]
+    """Of each line that is not empty: a process that opens the file while another writes may leave such a line."""
+    return [json.loads(line) for line in (directory / "events.jsonl").read_text().splitlines() if line]
 
 
 def said(directory: Path, file_name: str) -> dict[str, Any]:

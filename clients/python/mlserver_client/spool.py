@@ -58,8 +58,11 @@ class Spool:
         return None
 
     def after_fork(self) -> None:
+        """The parent goes on writing: what it knew of the last line is better than a look in the middle of a write."""
+        was_torn = self._is_torn
         self.close()
-        self._open()
+        if self._open() is None:
+            self._is_torn = was_torn
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -69,7 +72,10 @@ class Spool:
 
 
 def ends_torn(path: Path) -> bool:
-    """Does the file end within a line?"""
+    """Does the file end within a line?
+
+    Of a file that another process is writing to it may say so wrongly; an empty line follows, and readers pass it over.
+    """
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         if size == 0:
