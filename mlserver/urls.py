@@ -28,6 +28,9 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("mlserver.api.native")),
     path("", include("mlserver.api.sessions")),
+    path("", include("mlserver.api.flowline")),
+    path("", include("mlserver.api.runicorn")),
+    path("", include("mlserver.api.jobs")),
 ]
 
 handler400 = "mlserver.api.failures.handler400"

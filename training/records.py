@@ -87,6 +87,6 @@ def annotate_run(run: Run, data: Mapping[str, object]) -> Run:
     if values.get("name", run.name) != run.name and not run.dir_name:
         values["dir_name"] = run.name or "default"
     if values:
-        Run.objects.filter(pk=run.pk).update(**values)
+        Run.objects.filter(pk=run.pk).update(**values, updated_at=timezone.now())
         run.refresh_from_db()
     return run

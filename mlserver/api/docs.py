@@ -22,7 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mlserver.accounts.permissions import open_route
-from mlserver.api import native, sessions
+from mlserver.api import flowline, jobs, native, runicorn, sessions
 
 # Both viewers style themselves from scripts; ReDoc searches in a worker made from a blob.
 DOCS_POLICY = (
@@ -78,7 +78,8 @@ class LoopbackScheme(OpenApiAuthenticationExtension):
 @cache
 def _places() -> dict[str, int]:
     """Route -> its place in the URL maps, which stand in the order of their API documents."""
-    routes = (str(it.pattern) for it in (*native.urlpatterns, *sessions.urlpatterns))
+    doors = (native, sessions, flowline, runicorn, jobs)
+    routes = (str(it.pattern) for door in doors for it in door.urlpatterns)
     return {route: place for place, route in enumerate(routes)}
 
 

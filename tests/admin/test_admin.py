@@ -29,7 +29,19 @@ from tests.make import (
     make_version,
 )
 from tests.metrics import log
-from training.models import Event, Run, RunArtifact, Spool, Task, TaskStatus, TrainingSession, Usage
+from training.models import (
+    Event,
+    Run,
+    RunAlias,
+    RunArtifact,
+    RunEnvironment,
+    RunMedia,
+    Spool,
+    Task,
+    TaskStatus,
+    TrainingSession,
+    Usage,
+)
 from training.queue import control
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +72,9 @@ def one_of_each() -> None:
     RunArtifact.objects.create(run=run, version=session.dataset_version, usage=Usage.USED)
     log(run, {"global_step": 1, "val": 0.5, "stage": "train"})
     Spool.objects.create(run=run)
+    RunAlias.objects.create(run=run, alias="20260101_000000_abcdef")
+    RunEnvironment.objects.create(run=run, facts={"python": "3.11.7"})
+    RunMedia.objects.create(run=run, name="1_abcdef_sample.png", key="sample")
     IdempotentAnswer.objects.create(user=run.owner, path="/api/v1/tasks", key="a", request_digest="b")
     task = {"id": "a" * 32, "name": "launch", "func": "training.queue.tasks.launch", "args": (run.pk,), "kwargs": {}}
     OrmQ.objects.create(key="mlserver", payload=SignedPackage.dumps(task), lock=timezone.now())

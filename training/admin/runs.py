@@ -6,7 +6,18 @@ from django.http import HttpRequest
 
 from mlserver.admin_cells import shortened
 from training.admin.records import RecordAdmin, RecordInline, ServiceForm, changed
-from training.models import Event, Lease, Run, RunArtifact, RunProcess, Series, Spool
+from training.models import (
+    Event,
+    Lease,
+    Run,
+    RunAlias,
+    RunArtifact,
+    RunEnvironment,
+    RunMedia,
+    RunProcess,
+    Series,
+    Spool,
+)
 from training.queue.spec import checked
 from training.records import ANNOTATIONS, annotate_run
 
@@ -116,3 +127,24 @@ class SpoolAdmin(RecordAdmin):
     list_display = ("id", "run", "offset", "bad_lines")
     list_select_related = ("run",)
     search_fields = ("run__id",)
+
+
+@admin.register(RunAlias)
+class RunAliasAdmin(RecordAdmin):
+    list_display = ("alias", "run")
+    list_select_related = ("run",)
+    search_fields = ("alias", "run__id")
+
+
+@admin.register(RunEnvironment)
+class RunEnvironmentAdmin(RecordAdmin):
+    list_display = ("run",)
+    list_select_related = ("run",)
+    search_fields = ("run__id",)
+
+
+@admin.register(RunMedia)
+class RunMediaAdmin(RecordAdmin):
+    list_display = ("id", "run", "key", "step", "name", "logged_at")
+    list_select_related = ("run",)
+    search_fields = ("run__id", "key")

@@ -1,7 +1,10 @@
 """Tasks, runs and what belongs to them."""
 
+from training.models.alias import RunAlias
+from training.models.environment import RunEnvironment
 from training.models.event import Event, EventType
 from training.models.lease import Lease
+from training.models.media import RunMedia
 from training.models.metrics import MetricChunk, MetricGroup, MetricWord
 from training.models.process import RunProcess
 from training.models.run import ExitClass, Run, RunStatus
@@ -12,7 +15,7 @@ from training.models.spool import Spool
 from training.models.task import Source, Task, TaskStatus
 
 __all__ = [
-    "Event", "EventType", "ExitClass", "Lease", "MetricChunk", "MetricGroup", "MetricWord", "Run", "RunArtifact",
-    "RunProcess", "RunStatus", "Series", "SessionEpoch", "Source", "Spool", "Task", "TaskStatus", "TrainingSession",
-    "Usage",
+    "Event", "EventType", "ExitClass", "Lease", "MetricChunk", "MetricGroup", "MetricWord", "Run", "RunAlias",
+    "RunArtifact", "RunEnvironment", "RunMedia", "RunProcess", "RunStatus", "Series", "SessionEpoch", "Source", "Spool",
+    "Task", "TaskStatus", "TrainingSession", "Usage",
 ]  # fmt: skip

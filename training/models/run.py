@@ -1,6 +1,8 @@
 """Run: one execution of a task, or one made by the SDK outside the queue."""
 
 import secrets
+import sys
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,36 @@ def new_run_id(at: datetime | None = None) -> str:
     return f"{at:%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
 
 
+# What says where the files of a run lie.
+DIRECTORY_COLUMNS = ("id", "project", "name", "dir_name", "outside_dir")
+
+
+def directory_of(row: Mapping[str, Any]) -> Path:
+    """The directory of a run that was read as a dictionary."""
+    if row["outside_dir"]:
+        return Path(row["outside_dir"])
+    return paths.run_dir(row["project"], row["dir_name"] or row["name"], row["id"])
+
+
+def best_metric_of(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a run that the members `best_metric_*` of its summary fill; values of a wrong type are left out.
+
+    Runicorn's tracking library writes them: `best_metric_value`, `_name`, `_step` and `_mode` (max or min).
+    """
+    value, name = summary.get("best_metric_value"), summary.get("best_metric_name")
+    step, mode = summary.get("best_metric_step"), summary.get("best_metric_mode")
+    found: dict[str, Any] = {}
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+        found["best_metric_value"] = float(value)
+    if isinstance(name, str):
+        found["best_metric_name"] = storable(name)[:255]
+    if isinstance(step, int) and not isinstance(step, bool) and abs(step) < 2**63:
+        found["best_metric_step"] = step
+    if mode in ("max", "min"):
+        found["best_metric_mode"] = mode
+    return found
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     def visible(self) -> "RunQuerySet":
         return self.filter(deleted_at=None)
@@ -77,6 +109,15 @@ class Run(models.Model):
     notes = models.TextField(blank=True)
     config = models.JSONField(default=dict, blank=True)
     attempt = models.PositiveIntegerField(default=1, help_text="1 for the first execution of its task")
+    summary = models.JSONField(default=dict, blank=True, help_text="what its script says of it as a whole")
+    best_metric_name = models.CharField(max_length=255, blank=True, help_text="its primary metric")
+    best_metric_value = models.FloatField(null=True, blank=True)
+    best_metric_step = models.BigIntegerField(null=True, blank=True)
+    best_metric_mode = models.CharField(max_length=3, blank=True, help_text="max or min")
+    host = models.CharField(max_length=255, blank=True, help_text="of a run outside the queue: where its process is")
+    outside_dir = models.CharField(
+        max_length=4096, blank=True, help_text="of a run whose files lie outside of our storage root: where"
+    )
 
     # Its index is a part of run_of_node: SQLite would take one of its own for the active runs, and read all.
     node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, blank=True, related_name="runs", db_index=False)
@@ -101,7 +142,9 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(default=timezone.now, help_text="last change of status, metrics or notes")
     deleted_at = models.DateTimeField(null=True, blank=True)
+    delete_reason = models.CharField(max_length=64, blank=True)
     next_seq = models.PositiveBigIntegerField(default=0, help_text="sequence number of the next metric batch")
 
     objects = RunQuerySet.as_manager()
@@ -128,7 +171,7 @@ class Run(models.Model):
     @property
     def directory(self) -> Path:
         """Where its job works and its files lie; a new name does not move it."""
-        return paths.run_dir(self.project, self.dir_name or self.name, self.pk)
+        return directory_of({name: getattr(self, name) for name in DIRECTORY_COLUMNS})
 
     def claim_launch(self, *, stale_s: float = 5) -> bool:
         """Only one launch goes on; a claim older than `stale_s` belonged to a worker that died."""
@@ -148,6 +191,18 @@ class Run(models.Model):
         """Its process was heard of; False when the run has ended."""
         now = timezone.now()
         return bool(Run.objects.active().filter(pk=self.pk).update(heartbeat_at=now, is_stale=False))
+
+    def merge_summary(self, update: Mapping[str, Any]) -> None:
+        """Members of `update` come into the summary; `best_metric_*` among them into their columns, too.
+
+        Two merges at once wait for each other, and none is lost.
+        """
+        with transaction.atomic():
+            row = Run.objects.select_for_update(no_key=True).only("summary").get(pk=self.pk)
+            changes = {"summary": row.summary | dict(update), "updated_at": timezone.now(), **best_metric_of(update)}
+            Run.objects.filter(pk=self.pk).update(**changes)
+        for name, value in changes.items():
+            setattr(self, name, value)
 
     def request_stop(self, why: str) -> bool:
         """starting or running -> ending; the supervisor is told by execution.stop."""
@@ -187,6 +242,7 @@ class Run(models.Model):
         **changes: Any,
     ) -> bool:
         """Compare-and-swap with its event in one transaction; False when the run was elsewhere already."""
+        changes["updated_at"] = timezone.now()
         with transaction.atomic(savepoint=False):
             changed = Run.objects.filter(pk=self.pk, status__in=expected).update(**changes)
             if changed:

@@ -1,5 +1,7 @@
 """What runs write into their spools, taken in: metrics of every run, and the epochs of training sessions."""
 
+from django.utils import timezone
+
 from gpus.models import Node
 from training.models import Run
 from training.tracking import epochs, metrics, spool
@@ -26,4 +28,5 @@ def store(run: Run, records: list[spool.Record]) -> None:
     """Called in the transaction that notes how far the spool was read."""
     if run.task is not None and run.task.is_session:
         epochs.store(run, run.task.session, records)
-    metrics.append(run.pk, metrics.batches_of(records))
+    if metrics.append(run.pk, metrics.batches_of(records)):
+        Run.objects.filter(pk=run.pk).update(updated_at=timezone.now())

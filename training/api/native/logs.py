@@ -17,6 +17,7 @@ from mlserver.api.streams import StreamResponse
 from mlserver.errors import Invalid, NotFound, shown
 from training.api.native.log_events import LogEvents, line_json
 from training.models import Run
+from training.models.run import DIRECTORY_COLUMNS
 from training.tracking import logs
 
 DEFAULT_TAIL = 100
@@ -108,7 +109,7 @@ class RunLogs(APIView):
     def get(self, request: Request, pk: str) -> HttpResponse:
         query = LogQuery.of(request)
         # The status first: of an ended run the log read after it is the whole log.
-        run = Run.objects.visible().only("status", "project", "name", "dir_name").filter(pk=pk).first()
+        run = Run.objects.visible().only("status", *DIRECTORY_COLUMNS).filter(pk=pk).first()
         if run is None:
             raise NotFound(f"run {pk} does not exist")
         if query.is_followed and request.method == "GET":

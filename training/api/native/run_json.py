@@ -10,7 +10,7 @@ from django.utils import timezone
 from mlserver.api.reading import Row
 from training.api.native.gpus_of_runs import gpus_of_runs
 from training.models import Run, Series
-from training.paths import run_dir
+from training.models.run import directory_of
 
 COLUMNS = (
     "id", "project", "name", "source", "status", "exit_class", "exit_code", "exit_signal", "exit_reason", "is_stale",
@@ -22,7 +22,9 @@ SERIES_COLUMNS = ("count", "first", "last", "min", "max", "latest_step")
 def run_rows() -> "QuerySet[Run, Row]":
     """What `render_runs` needs of each run, in one query."""
     runs: QuerySet[Run] = Run.objects.visible()
-    rows: QuerySet[Run, Row] = runs.values(*COLUMNS, "task_id", "dir_name", "gpus", "owner__username", "node__name")
+    rows: QuerySet[Run, Row] = runs.values(
+        *COLUMNS, "task_id", "dir_name", "outside_dir", "gpus", "owner__username", "node__name"
+    )
     return rows
 
 
@@ -41,7 +43,7 @@ def _render(row: Row, gpus: list[Row], summary: Row) -> Row:
         "node": row["node__name"],
         "gpus": gpus,
         "duration_s": duration_s(row["started_at"], row["ended_at"]),
-        "run_dir": str(run_dir(row["project"], row["dir_name"] or row["name"], row["id"])),
+        "run_dir": str(directory_of(row)),
         "summary": summary,
     }
 

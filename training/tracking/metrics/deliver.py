@@ -30,8 +30,8 @@ def deliver(run_id: str, seq: int, batches: Sequence[Batch]) -> Delivery:
     when batches before this one are missing.
     """
     with transaction.atomic():
-        mine = Run.objects.visible().filter(pk=run_id, next_seq=seq)
-        if mine.update(next_seq=F("next_seq") + 1, heartbeat_at=timezone.now(), is_stale=False):
+        mine, now = Run.objects.visible().filter(pk=run_id, next_seq=seq), timezone.now()
+        if mine.update(next_seq=F("next_seq") + 1, heartbeat_at=now, updated_at=now, is_stale=False):
             append(run_id, batches)
             return Delivery(sum(map(len, batches)), seq + 1, False)
     expected = Run.objects.visible().filter(pk=run_id).values_list("next_seq", flat=True).first()
