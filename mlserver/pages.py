@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +13,7 @@ from gpus.models import Gpu
 from mlserver.accounts.login import PAGE_POLICY
 from mlserver.accounts.permissions import open_route
 from mlserver.api.rendering import json_response, to_json
+from mlserver.version import VERSION
 from training.models import Run, Task, TaskStatus, TrainingSession
 from training.models.run import ACTIVE
 from training.paths import runs_root
@@ -47,7 +47,7 @@ def runicorn_health(request: HttpRequest) -> HttpResponse:
     return json_response(
         {
             "status": "ok",
-            "version": settings.VERSION,
+            "version": VERSION,
             "timestamp": time.time(),
             "storage": str(runs_root()),
             "cache": cache,

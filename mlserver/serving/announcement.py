@@ -7,6 +7,7 @@ from django.conf import settings
 from mlserver.accounts.bootstrap import Credentials, Passwordless
 from mlserver.serving.addresses import is_loopback
 from mlserver.serving.options import Options
+from mlserver.version import VERSION
 
 WILDCARDS = ("0.0.0.0", "::", "")
 
@@ -15,7 +16,7 @@ def announcement(options: Options, listeners: list[socket.socket], made: Credent
     """URLs; a warning when keys would cross the network in clear; the first credentials, or how to get a password."""
     urls = [url_of(options.scheme, host, port) for host, port in options.addresses]
     lines = [
-        f"mlserver {settings.VERSION} is up, its state is in {settings.MLSERVER_HOME}",
+        f"mlserver {VERSION} is up, its state is in {settings.MLSERVER_HOME}",
         f"  dashboard   {urls[0]}/",
         f"  API docs    {urls[0]}/docs",
         f"  admin       {urls[0]}/admin/",
