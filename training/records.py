@@ -2,15 +2,19 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from mlserver.errors import Conflict, shown
+from training.execution.liveness import pid_namespace
 from training.models import Event, ExitClass, Run, RunProcess, RunStatus, Source
-from training.queue.spec import Refused, checked, mapping, tag_list, text, whole
+from training.models.run import PROCESS_NOT_FOUND
+from training.queue.spec import Refused, boolean, checked, mapping, tag_list, text, whole
 
 RUN_ID = re.compile(r"\d{8}_\d{6}_[0-9a-f]{6}")
 
@@ -21,13 +25,26 @@ def run_id(value: object) -> str:
     raise Refused(f"{shown(value)} is not a run id: YYYYMMDD_HHMMSS_xxxxxx with six hexadecimal digits")
 
 
+def instant(value: object) -> datetime:
+    try:
+        found = parse_datetime(value) if isinstance(value, str) else None
+    except ValueError:  # well formed, but no such day or hour
+        found = None
+    if found is None or found.tzinfo is None or not 1970 <= found.year <= 9998:
+        raise Refused(f"{shown(value)} is not an instant like 2026-03-07T09:15:11.25Z")
+    return found.astimezone(UTC)
+
+
 ANNOTATIONS: dict[str, Callable[[object], Any]] = {"name": text(200), "tags": tag_list, "notes": text(100_000)}
 PROCESS: dict[str, Callable[[object], Any]] = {
     "pid": whole(1, 2**22),
     "start_ticks": whole(0, 2**63 - 1),
     "boot_id": text(64),
 }
-BEGINNING = {**ANNOTATIONS, **PROCESS, "id": run_id, "project": text(100, is_name=True), "config": mapping}
+BEGINNING = {
+    **ANNOTATIONS, **PROCESS, "id": run_id, "project": text(100, is_name=True), "config": mapping,
+    "host": text(255), "started_at": instant, "pid_namespace": whole(0, 2**63 - 1), "resume": boolean,
+}  # fmt: skip
 
 EXIT_CLASSES = {
     RunStatus.FINISHED: ExitClass.OK, RunStatus.FAILED: ExitClass.ERROR, RunStatus.STOPPED: ExitClass.STOPPED,
@@ -40,7 +57,7 @@ def ended_status(value: object) -> RunStatus:
     raise Refused(f"{shown(value)} must be one of {', '.join(EXIT_CLASSES)}")
 
 
-ENDING: dict[str, Callable[[object], Any]] = {"status": ended_status, "reason": text(2000)}
+ENDING: dict[str, Callable[[object], Any]] = {"status": ended_status, "reason": text(2000), "ended_at": instant}
 
 
 def begin_sdk_run(data: Mapping[str, object], *, owner: User) -> Run:
@@ -48,36 +65,69 @@ def begin_sdk_run(data: Mapping[str, object], *, owner: User) -> Run:
 
     Raises Invalid with every refused field, Conflict when the id is taken; of two at once one gets the id.
     """
-    values = checked(data, BEGINNING)
-    process = {name: values.pop(name) for name in PROCESS if name in values}
+    values, process = beginning_of(data)
     now = timezone.now()
+    started_at = values.pop("started_at", now)
+    values |= {"created_at": started_at, "started_at": started_at, "heartbeat_at": now}
     try:
         with transaction.atomic():
-            run = Run(
-                owner=owner, source=Source.SDK, status=RunStatus.RUNNING, started_at=now, heartbeat_at=now, **values
-            )
+            run = Run(owner=owner, source=Source.SDK, status=RunStatus.RUNNING, **values)
             run.save(force_insert=True)
-            if "pid" in process:
-                RunProcess.objects.create(run=run, started_at=now, **process)
+            if process:
+                RunProcess.objects.create(run=run, started_at=started_at, **process)
             Event.objects.say("Started", "begun by the SDK outside the queue", run=run)
     except IntegrityError as error:
         raise Conflict(f"run {values.get('id')} exists already: choose another id, or leave it out") from error
     return run
 
 
+def take_up_sdk_run(data: Mapping[str, object], *, owner: User) -> Run | None:
+    """With `resume`, the run of `owner` outside the queue that has this id: it runs again, in the process named now.
+
+    None without `resume`, and when there is no such run. Raises Invalid as begin_sdk_run does.
+    """
+    values, process = beginning_of(data)
+    mine = Run.objects.visible().outside().filter(owner=owner, source=Source.SDK, outside_dir="")
+    run = mine.filter(pk=values.get("id", "")).first() if data.get("resume") else None
+    if run is None:
+        return None
+    with transaction.atomic():
+        run.resume()
+        if "host" in values:
+            Run.objects.filter(pk=run.pk).update(host=values["host"])
+        if process:
+            about = {"start_ticks": None, "boot_id": "", **process, "ended_at": None}
+            RunProcess.objects.update_or_create(run=run, rank=0, defaults=about)
+    return run
+
+
+def beginning_of(data: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Columns of the run, and of its process: none when its number is one of another container."""
+    values = checked(data, BEGINNING)
+    process = {name: values.pop(name) for name in PROCESS if name in values}
+    is_ours = values.pop("pid_namespace", pid_namespace()) == pid_namespace()
+    values.pop("resume", None)
+    return values, process if "pid" in process and is_ours else {}
+
+
 def end_sdk_run(run: Run, data: Mapping[str, object]) -> Run:
     """End a run outside the queue as its process says; the server cannot see more of it.
 
-    Raises Invalid, and Conflict when the run has ended, or is executed by the server, which ends it by its exit record.
+    One whose process was not found is ended as it says, too: its last word may come late. Raises Invalid, and
+    Conflict when the run has ended, or is executed by the server, which ends it by its exit record.
     """
     values = checked(data, ENDING)
     status = values.get("status", RunStatus.FINISHED)
     if run.task_id is not None:
         raise Conflict(f"run {run.pk} ends when its command does: let the process end")
     reason = values.get("reason") or f"the SDK said: {status}"
-    if not run.finish(status, EXIT_CLASSES[status], reason):
-        raise Conflict(f"run {run.pk} has ended already")
-    run.processes.filter(ended_at=None).update(ended_at=timezone.now())
+    ended_at = values.get("ended_at") or timezone.now()
+    with transaction.atomic():
+        if run.exit_reason == PROCESS_NOT_FOUND:
+            run.resume()
+        if not run.finish(status, EXIT_CLASSES[status], reason, ended_at=ended_at):
+            raise Conflict(f"run {run.pk} has ended already")
+        run.processes.filter(ended_at=None).update(ended_at=ended_at)
     return run
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tests.make import make_node, make_run, make_task, make_user
+from tests.make import make_node, make_run, make_sdk_run, make_task, make_user
 from training.execution.classify import RETRIED, Outcome
 from training.models import ExitClass, Run, RunStatus, Task, TaskStatus
 from training.queue.spec import TaskSpec
@@ -39,6 +39,7 @@ RUN_MOVES: dict[str, list[Callable[[Run], bool]]] = {
     "request_stop": [lambda run: run.request_stop("a user")],
     "finish": [lambda run, s=status: run.finish(s, "ok", "") for status in ("finished", "failed", "stopped")],  # type: ignore[misc]
     "hand_back": [lambda run: run.hand_back("no room")],
+    "resume": [Run.resume],
 }
 
 
@@ -110,9 +111,9 @@ def test_it_draws_the_moves_of_a_run() -> None:
     for name, moves in RUN_MOVES.items():
         for status in RunStatus.values:
             for move in moves:
-                run = make_run(status=status)
-                if move(run):
-                    done.add((status, status_of(run), name))
+                for run in (make_run(status=status), make_sdk_run(status=status)):
+                    if move(run):
+                        done.add((status, status_of(run), name))
     assert done == {arrow for arrow in drawn("Run") if arrow[0] != NOWHERE}
 
 

@@ -26,7 +26,7 @@ from mlserver.enqueue import enqueue
 from mlserver.heartbeat import enqueue_beat
 from mlserver.wakeup import Wakeup
 from training import paths
-from training.execution import requests
+from training.execution import liveness, requests
 from training.execution.watch import Watch
 from training.models import Event, Lease, Task
 from training.tracking import intake
@@ -76,6 +76,7 @@ class Agent:
             (Every(TICK_S), self.ask_driver),
             (Every(TICK_S), self.take_in_spools),
             (Every(10), self.watch.note_heartbeats),
+            (Every(30), liveness.check_outside_runs),
             (Every(5), enqueue_beat),
             (Every(600), lambda: enqueue("registry.tasks.upkeep")),
             (Every(600), lambda: enqueue("training.queue.tasks.tidy")),

@@ -50,6 +50,9 @@ def new_run_id(at: datetime | None = None) -> str:
     return f"{at:%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
 
 
+# The exit reason of a run outside the queue whose process is gone, in the word that the tracking API has for it.
+PROCESS_NOT_FOUND = "process_not_found"
+
 # What says where the files of a run lie.
 DIRECTORY_COLUMNS = ("id", "project", "name", "dir_name", "outside_dir")
 
@@ -93,6 +96,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     def queued(self) -> "RunQuerySet":
         """Runs that this server executes, unlike those of an SDK outside the queue."""
         return self.exclude(task=None)
+
+    def outside(self) -> "RunQuerySet":
+        """Runs of an SDK outside the queue, and imported ones."""
+        return self.filter(task=None)
 
 
 class Run(models.Model):
@@ -223,6 +230,14 @@ class Run(models.Model):
         }
         failed = status == RunStatus.FAILED
         return self._move(ACTIVE, status.capitalize(), reason, is_warning=failed, **changes)
+
+    def resume(self) -> bool:
+        """finished, failed or stopped -> running: a script outside the queue has taken its run up again."""
+        if self.task_id is not None:
+            return False
+        changes: dict[str, Any] = {"exit_class": "", "exit_reason": "", "ended_at": None, "is_stale": False}
+        said = "its script has taken it up again"
+        return self._move(ENDED, "Resumed", said, status=RunStatus.RUNNING, heartbeat_at=timezone.now(), **changes)
 
     def hand_back(self, reason: str, *, delay_s: float = 1) -> bool:
         """Placed but not startable now: the run row goes, its task waits again."""

@@ -59,6 +59,21 @@ def test_it_ends_as_its_process_says(body, status, exit_class, reason, run, clie
     assert process.ended_at is not None
 
 
+def test_it_says_when_it_ended(run, client):
+    process = make_process(run)
+    assert ask(client, run, "finish", ended_at="2026-03-07T09:15:11Z").json()["ended_at"] == "2026-03-07T09:15:11Z"
+    process.refresh_from_db()
+    assert process.ended_at.year == 2026
+
+
+def test_a_last_word_that_comes_late_counts(run, client):
+    """The process ended while the server could not be reached, and was missed before its word arrived."""
+    run.finish("failed", "killed", "process_not_found")
+    said = ask(client, run, "finish", status="finished").json()
+    assert (said["status"], said["exit_class"]) == ("finished", "ok")
+    assert ask(client, run, "finish").status_code == 409
+
+
 @pytest.mark.parametrize("action", ["heartbeat", "finish"])
 def test_returns_409_when_the_run_has_ended(action, run, client):
     ask(client, run, "finish")
@@ -74,7 +89,8 @@ def test_returns_409_when_the_server_executes_the_run():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("status", "running"), ("status", None), ("status", 1), ("reason", "r" * 2001), ("reason", 1)]
+    ("field", "value"),
+    [("status", "running"), ("status", None), ("status", 1), ("reason", "r" * 2001), ("ended_at", 5)],
 )
 def test_returns_422_when_a_value_is_refused(field, value, run, client):
     answer = ask(client, run, "finish", **{field: value})

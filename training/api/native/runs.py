@@ -13,7 +13,7 @@ from training.api.native.filters import RunFilters
 from training.api.native.run_json import render_runs, run_rows
 from training.api.native.schemas import HeartbeatAnswer, RunAnswer, RunChange, RunEnd, SdkRun, SdkRunAnswer
 from training.models import Run
-from training.records import annotate_run, begin_sdk_run, end_sdk_run
+from training.records import annotate_run, begin_sdk_run, end_sdk_run, take_up_sdk_run
 
 
 @extend_schema_view(
@@ -37,15 +37,18 @@ class RunSet(ReadSet):
     @extend_schema(
         tags=["runs"],
         summary="Begin a run outside the queue",
-        description="For the SDK. `next_seq` of the answer numbers the first batch of metrics. 409: the id is taken.",
+        description="For the SDK. `next_seq` of the answer numbers the next batch of metrics. With `resume` a run of "
+        "yours outside the queue that has this id goes on, whether it has ended or not, and the answer is 200. 409: "
+        "the id is taken.",
         request=SdkRun,
-        responses={201: SdkRunAnswer},
+        responses={200: SdkRunAnswer, 201: SdkRunAnswer},
     )
     @idempotent
     def create(self, request: Request) -> Response:
-        run = begin_sdk_run(self.body, owner=self.caller)
+        known = take_up_sdk_run(self.body, owner=self.caller)
+        run = known or begin_sdk_run(self.body, owner=self.caller)
         body = {**self.read(run.pk), "next_seq": run.next_seq}
-        return Response(body, status=201, headers={"Location": reverse("run", args=[run.pk])})
+        return Response(body, status=200 if known else 201, headers={"Location": reverse("run", args=[run.pk])})
 
     @extend_schema(
         tags=["runs"],

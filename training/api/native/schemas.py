@@ -122,6 +122,10 @@ class SdkRun(RunChange):
     pid = s.IntegerField(min_value=1, required=False, help_text="its process, to notice when it is gone")
     start_ticks = s.IntegerField(min_value=0, required=False, help_text="field 22 of /proc/<pid>/stat")
     boot_id = s.CharField(max_length=64, required=False, help_text="/proc/sys/kernel/random/boot_id")
+    pid_namespace = s.IntegerField(min_value=0, required=False, help_text="inode of /proc/self/ns/pid")
+    host = s.CharField(max_length=255, required=False, help_text="host name of its machine")
+    started_at = s.DateTimeField(required=False, help_text="default: now")
+    resume = s.BooleanField(default=False, help_text="go on with your run of this id, if there is one")
 
 
 class SeriesSummary(s.Serializer[dict[str, object]]):
@@ -168,6 +172,7 @@ class SdkRunAnswer(RunAnswer):
 class RunEnd(s.Serializer[dict[str, object]]):
     status = s.ChoiceField(["finished", "failed", "stopped"], default="finished")
     reason = s.CharField(max_length=2000, required=False, help_text="shown as exit_reason")
+    ended_at = s.DateTimeField(required=False, help_text="default: now")
 
 
 class HeartbeatAnswer(s.Serializer[dict[str, object]]):
