@@ -70,6 +70,12 @@ class Gpu(models.Model):
     utilization_percent = models.FloatField(verbose_name="utilization in %", null=True, blank=True)
     temperature_c = models.FloatField(verbose_name="temperature in °C", null=True, blank=True)
     power_w = models.FloatField(verbose_name="power in W", null=True, blank=True)
+    memory_utilization_percent = models.FloatField(verbose_name="memory utilization in %", null=True, blank=True)
+    power_limit_w = models.FloatField(verbose_name="power limit in W", null=True, blank=True)
+    sm_clock_mhz = models.FloatField(verbose_name="SM clock in MHz", null=True, blank=True)
+    memory_clock_mhz = models.FloatField(verbose_name="memory clock in MHz", null=True, blank=True)
+    performance_state = models.CharField(max_length=8, blank=True, help_text="P0, the fastest, to P15")
+    fan_speed_percent = models.FloatField(verbose_name="fan speed in %", null=True, blank=True)
 
     class Meta:
         verbose_name = "GPU"

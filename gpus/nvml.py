@@ -73,12 +73,19 @@ class NvmlReader:
         try:
             handle = self._handle(uuid)
             power_mw = _ask(pynvml.nvmlDeviceGetPowerUsage, handle)
+            limit_mw = _ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
             utilization = _ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
             return GpuSample(
                 used_memory_mib=_used_memory_mib(handle),
                 utilization_percent=None if utilization is None else float(utilization.gpu),
                 temperature_c=_temperature_c(handle),
                 power_w=None if power_mw is None else power_mw / 1000,
+                memory_utilization_percent=None if utilization is None else float(utilization.memory),
+                power_limit_w=None if limit_mw is None else limit_mw / 1000,
+                sm_clock_mhz=_number(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
+                memory_clock_mhz=_number(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM),
+                performance_state=_performance_state(handle),
+                fan_speed_percent=_number(pynvml.nvmlDeviceGetFanSpeed, handle),
                 energy_mj=_ask(pynvml.nvmlDeviceGetTotalEnergyConsumption, handle),
             )
         except GONE:
@@ -160,6 +167,16 @@ def _temperature_c(handle: Any) -> float | None:
         if value is not None:
             return float(value)
     return None
+
+
+def _number(call: Callable[..., int], *arguments: Any) -> float | None:
+    value = _ask(call, *arguments)
+    return None if value is None else float(value)
+
+
+def _performance_state(handle: Any) -> str | None:
+    state = _ask(pynvml.nvmlDeviceGetPerformanceState, handle)
+    return None if state is None or state == pynvml.NVML_PSTATE_UNKNOWN else f"P{state}"
 
 
 def _merged(computing: Sequence[Any], drawing: Iterable[Any]) -> list[GpuProcess]:

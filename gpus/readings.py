@@ -17,12 +17,21 @@ class GpuInfo:
 
 @dataclass(frozen=True, slots=True)
 class GpuSample:
-    """One look at a device. `energy_mj` counts up from the last load of the driver."""
+    """One look at a device. `energy_mj` counts up from the last load of the driver.
+
+    `power_limit_w` is the one that is enforced; `performance_state` P0 (fastest) to P15.
+    """
 
     used_memory_mib: int | None = None
     utilization_percent: float | None = None
     temperature_c: float | None = None
     power_w: float | None = None
+    memory_utilization_percent: float | None = None
+    power_limit_w: float | None = None
+    sm_clock_mhz: float | None = None
+    memory_clock_mhz: float | None = None
+    performance_state: str | None = None
+    fan_speed_percent: float | None = None
     energy_mj: int | None = None
 
 

@@ -4,8 +4,8 @@
 
     {"0": {"processes": [{"pid": 4711, "used_memory_mib": 9000}]}, "1": {"missing": true}}
 
-Keys are indexes. A device may be given `used_memory_mib` (else the sum of its processes), `utilization_percent`,
-`temperature_c` and `power_w` too.
+Keys are indexes. A device may be given `used_memory_mib` (else the sum of its processes) and any other field of
+SAMPLE_FIELDS too.
 """
 
 import json
@@ -18,7 +18,10 @@ from gpus.readings import GpuInfo, GpuProcess, GpuSample
 log = logging.getLogger(__name__)
 
 PREFIX = "GPU-simulated-"
-SAMPLE_FIELDS = ("used_memory_mib", "utilization_percent", "temperature_c", "power_w")
+SAMPLE_FIELDS = (
+    "used_memory_mib", "utilization_percent", "temperature_c", "power_w", "memory_utilization_percent",
+    "power_limit_w", "sm_clock_mhz", "memory_clock_mhz", "performance_state", "fan_speed_percent",
+)  # fmt: skip
 
 
 class SimulatedReader:

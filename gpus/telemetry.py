@@ -18,10 +18,11 @@ QUARANTINE_AT_LEAST = timedelta(seconds=30)
 ANSWER_WITHIN_S = 2.0
 COLUMNS = (
     "is_present", "used_memory_mib", "foreign_memory_mib", "foreign_process_count", "utilization_percent",
-    "temperature_c", "power_w",
+    "temperature_c", "power_w", "memory_utilization_percent", "power_limit_w", "sm_clock_mhz", "memory_clock_mhz",
+    "performance_state", "fan_speed_percent",
 )  # fmt: skip
 GONE: dict[str, Any] = dict.fromkeys(COLUMNS) | {
-    "is_present": False, "foreign_memory_mib": 0, "foreign_process_count": 0,
+    "is_present": False, "foreign_memory_mib": 0, "foreign_process_count": 0, "performance_state": "",
 }  # fmt: skip
 
 Values = dict[str, Any]
@@ -132,6 +133,12 @@ def _row(seen: GpuSample) -> Values:
         "utilization_percent": seen.utilization_percent,
         "temperature_c": seen.temperature_c,
         "power_w": seen.power_w,
+        "memory_utilization_percent": seen.memory_utilization_percent,
+        "power_limit_w": seen.power_limit_w,
+        "sm_clock_mhz": seen.sm_clock_mhz,
+        "memory_clock_mhz": seen.memory_clock_mhz,
+        "performance_state": seen.performance_state or "",
+        "fan_speed_percent": seen.fan_speed_percent,
     }
 
 

@@ -1,5 +1,12 @@
 """URL map of the Runicorn API, in the order of its document."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from gpus.api.runicorn import GpuTelemetry
+
+urlpatterns = [
+    # R44
+    path("api/gpu/telemetry", GpuTelemetry.as_view()),
+    # R53
+    path("api/gpu", GpuTelemetry.as_view()),
+]

@@ -16,6 +16,7 @@ class FakeDevice:
         self.broken = broken
         self.lost = False
         self.free_mib = 24064
+        self.performance_state = 2
         self.compute: list[tuple[int, int | None]] = []
         self.graphics: list[tuple[int, int | None]] = []
         self.clients: list[tuple[int, int | None]] = []
@@ -78,6 +79,19 @@ class FakeNvml:
 
     def nvmlDeviceGetPowerUsage(self, device: FakeDevice) -> int:
         return self._answer(device, "power", 123456)
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, device: FakeDevice) -> int:
+        return self._answer(device, "power_limit", 450000)
+
+    def nvmlDeviceGetClockInfo(self, device: FakeDevice, clock: int) -> int:
+        name, mhz = {pynvml.NVML_CLOCK_SM: ("sm_clock", 2520), pynvml.NVML_CLOCK_MEM: ("memory_clock", 10501)}[clock]
+        return self._answer(device, name, mhz)
+
+    def nvmlDeviceGetPerformanceState(self, device: FakeDevice) -> int:
+        return self._answer(device, "performance_state", device.performance_state)
+
+    def nvmlDeviceGetFanSpeed(self, device: FakeDevice) -> int:
+        return self._answer(device, "fan", 35)
 
     def nvmlDeviceGetTotalEnergyConsumption(self, device: FakeDevice) -> int:
         return self._answer(device, "energy", 987654321)

@@ -13,8 +13,12 @@ from tests.gpus.fake_nvml import FakeDevice, FakeNvml
 UNSUPPORTED = pynvml.NVML_ERROR_NOT_SUPPORTED
 FIELDS = {
     "memory": "used_memory_mib",
-    "utilization": "utilization_percent",
     "power": "power_w",
+    "power_limit": "power_limit_w",
+    "sm_clock": "sm_clock_mhz",
+    "memory_clock": "memory_clock_mhz",
+    "performance_state": "performance_state",
+    "fan": "fan_speed_percent",
     "energy": "energy_mj",
 }
 REASONS = [
@@ -56,6 +60,12 @@ def test_it_reads_a_sample_in_the_units_of_the_field_names(monkeypatch):
         utilization_percent=73.0,
         temperature_c=61.0,
         power_w=123.456,
+        memory_utilization_percent=20.0,
+        power_limit_w=450.0,
+        sm_clock_mhz=2520.0,
+        memory_clock_mhz=10501.0,
+        performance_state="P2",
+        fan_speed_percent=35.0,
         energy_mj=987654321,
     )
 
@@ -76,6 +86,21 @@ def test_it_answers_none_for_each_field_the_driver_cannot_say(monkeypatch, call,
     assert absent == {field}
 
 
+def test_it_answers_none_for_both_loads_the_driver_cannot_say(monkeypatch):
+    sample = reader_of(monkeypatch, FakeDevice("GPU-a", utilization=UNSUPPORTED)).sample("GPU-a")
+
+    assert sample is not None and (sample.utilization_percent, sample.memory_utilization_percent) == (None, None)
+    assert sample.power_w is not None
+
+
+def test_it_knows_no_name_for_an_unknown_performance_state(monkeypatch):
+    device = FakeDevice("GPU-a")
+    device.performance_state = pynvml.NVML_PSTATE_UNKNOWN
+    sample = reader_of(monkeypatch, device).sample("GPU-a")
+
+    assert sample is not None and sample.performance_state is None
+
+
 def test_it_asks_older_drivers_for_the_temperature_the_older_way(monkeypatch):
     device = FakeDevice("GPU-a", temperature=pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
     sample = reader_of(monkeypatch, device).sample("GPU-a")
@@ -91,7 +116,17 @@ def test_it_answers_none_when_no_temperature_is_supported(monkeypatch):
 
 
 def test_it_knows_a_device_that_supports_nothing_at_all(monkeypatch):
-    calls = [*FIELDS, "memory_v1", "temperature", "temperature_old", "name", "compute", "graphics", "clients"]
+    calls = [
+        *FIELDS,
+        "utilization",
+        "memory_v1",
+        "temperature",
+        "temperature_old",
+        "name",
+        "compute",
+        "graphics",
+        "clients",
+    ]
     reader = reader_of(monkeypatch, FakeDevice("GPU-a", **dict.fromkeys(calls, UNSUPPORTED)))
 
     assert reader.devices() == [GpuInfo("GPU-a", 0, "", 0)]

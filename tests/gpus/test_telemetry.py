@@ -66,8 +66,22 @@ def test_it_writes_all_devices_in_one_statement(stage, django_assert_num_queries
     assert (idle.used_memory_mib, idle.utilization_percent, idle.temperature_c) == (0, 0.0, None)
     assert (busy.used_memory_mib, busy.utilization_percent) == (10, 42.5)
     assert (busy.temperature_c, busy.power_w) == (61.0, 210.25)
+    assert (idle.power_limit_w, idle.performance_state) == (None, "")
     assert idle.sampled_at == busy.sampled_at == seen.at
     assert Node.objects.get().agent_seen_at is None
+
+
+def test_it_writes_the_state_of_a_device(stage):
+    state = {
+        "memory_utilization_percent": 20.5, "power_limit_w": 450.0, "sm_clock_mhz": 2520.0, "memory_clock_mhz": 10501.0,
+        "performance_state": "P2", "fan_speed_percent": 35.0,
+    }  # fmt: skip
+    stage.play(**state)
+    gpu = stage.look()
+    assert {name: getattr(gpu, name) for name in state} == state
+
+    stage.play(missing=True)
+    assert {getattr(stage.look(), name) for name in state} == {None, ""}
 
 
 def test_it_writes_nothing_when_there_is_no_device(django_assert_num_queries):
