@@ -31,10 +31,12 @@ from tests.make import (
 from tests.metrics import log
 from training.models import (
     Event,
+    ImportedRoot,
     Run,
     RunAlias,
     RunArtifact,
     RunEnvironment,
+    RunFolder,
     RunMedia,
     Spool,
     Task,
@@ -72,6 +74,8 @@ def one_of_each() -> None:
     RunArtifact.objects.create(run=run, version=session.dataset_version, usage=Usage.USED)
     log(run, {"global_step": 1, "val": 0.5, "stage": "train"})
     Spool.objects.create(run=run)
+    root = ImportedRoot.objects.create(path="/data/runicorn", owner=run.owner)
+    RunFolder.objects.create(run=run, root=root, path=f"vision/resnet/runs/{run.pk}")
     RunAlias.objects.create(run=run, alias="20260101_000000_abcdef")
     RunEnvironment.objects.create(run=run, facts={"python": "3.11.7"})
     RunMedia.objects.create(run=run, name="1_abcdef_sample.png", key="sample")

@@ -8,11 +8,13 @@ from mlserver.admin_cells import shortened
 from training.admin.records import RecordAdmin, RecordInline, ServiceForm, changed
 from training.models import (
     Event,
+    ImportedRoot,
     Lease,
     Run,
     RunAlias,
     RunArtifact,
     RunEnvironment,
+    RunFolder,
     RunMedia,
     RunProcess,
     Series,
@@ -124,7 +126,7 @@ class RunArtifactAdmin(RecordAdmin):
 
 @admin.register(Spool)
 class SpoolAdmin(RecordAdmin):
-    list_display = ("id", "run", "offset", "bad_lines")
+    list_display = ("id", "run", "file", "offset", "bad_lines")
     list_select_related = ("run",)
     search_fields = ("run__id",)
 
@@ -148,3 +150,18 @@ class RunMediaAdmin(RecordAdmin):
     list_display = ("id", "run", "key", "step", "name", "logged_at")
     list_select_related = ("run",)
     search_fields = ("run__id", "key")
+
+
+@admin.register(ImportedRoot)
+class ImportedRootAdmin(RecordAdmin):
+    list_display = ("path", "owner", "is_followed", "added_at")
+    list_filter = ("is_followed",)
+    list_select_related = ("owner",)
+    search_fields = ("path",)
+
+
+@admin.register(RunFolder)
+class RunFolderAdmin(RecordAdmin):
+    list_display = ("id", "run", "root", "path")
+    list_select_related = ("run", "root")
+    search_fields = ("run__id", "path")

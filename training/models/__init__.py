@@ -3,6 +3,7 @@
 from training.models.alias import RunAlias
 from training.models.environment import RunEnvironment
 from training.models.event import Event, EventType
+from training.models.folder import ImportedRoot, RunFolder
 from training.models.lease import Lease
 from training.models.media import RunMedia
 from training.models.metrics import MetricChunk, MetricGroup, MetricWord
@@ -15,7 +16,7 @@ from training.models.spool import Spool
 from training.models.task import Source, Task, TaskStatus
 
 __all__ = [
-    "Event", "EventType", "ExitClass", "Lease", "MetricChunk", "MetricGroup", "MetricWord", "Run", "RunAlias",
-    "RunArtifact", "RunEnvironment", "RunMedia", "RunProcess", "RunStatus", "Series", "SessionEpoch", "Source", "Spool",
-    "Task", "TaskStatus", "TrainingSession", "Usage",
+    "Event", "EventType", "ExitClass", "ImportedRoot", "Lease", "MetricChunk", "MetricGroup", "MetricWord", "Run",
+    "RunAlias", "RunArtifact", "RunEnvironment", "RunFolder", "RunMedia", "RunProcess", "RunStatus", "Series",
+    "SessionEpoch", "Source", "Spool", "Task", "TaskStatus", "TrainingSession", "Usage",
 ]  # fmt: skip

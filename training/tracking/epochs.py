@@ -1,12 +1,10 @@
 """Epochs of training sessions, from the records that the trainer writes."""
 
-from datetime import UTC, datetime
 from typing import Any
-
-from django.utils import timezone
 
 from training.models import Run, SessionEpoch, TrainingSession
 from training.tracking import spool
+from training.tracking.instants import instant
 
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -14,7 +12,9 @@ COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy")
 def store(run: Run, session: TrainingSession, records: list[spool.Record]) -> None:
     """Write the epochs among `records`, of each the last that was said."""
     said = [data for record in records if (data := epoch_of(record, session)) is not None]
-    rows = {data["epoch"]: SessionEpoch(session=session, run=run, at=instant(data), **values(data)) for data in said}
+    rows = {
+        data["epoch"]: SessionEpoch(session=session, run=run, at=instant(data["ts"]), **values(data)) for data in said
+    }
     SessionEpoch.objects.bulk_create(
         rows.values(),
         update_conflicts=True,
@@ -37,12 +37,3 @@ def epoch_of(record: spool.Record, session: TrainingSession) -> dict[str, Any] |
 
 def values(data: dict[str, Any]) -> dict[str, Any]:
     return {"epoch": data["epoch"], **{name: spool.number(data.get(name)) for name in COLUMNS}}
-
-
-def instant(data: dict[str, Any]) -> datetime:
-    """When the job says it was; now when it says nothing that can be."""
-    at = spool.number(data["ts"])
-    try:
-        return datetime.fromtimestamp(at, UTC) if at is not None else timezone.now()
-    except (OverflowError, ValueError, OSError):
-        return timezone.now()

@@ -1,18 +1,20 @@
-"""What runs write into their spools, taken in: metrics of every run, and the epochs of training sessions."""
+"""What runs write into their spools, taken in: metrics and pictures of every run, the epochs of training sessions."""
 
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from gpus.models import Node
-from training.models import Run
-from training.tracking import epochs, metrics, spool
+from training.models import Run, Spool
+from training.tracking import epochs, media, metrics, spool
+from training.tracking.spool import SpoolFile
 
 
 def take_in_all(node: Node) -> None:
-    """Take in what the runs on `node` have written since. One query when none runs."""
-    runs = Run.objects.active().filter(node=node).select_related("task__session", "spool")
+    """Take in what the runs on `node` have written since. One query when none has news."""
+    known = Spool.objects.filter(run=OuterRef("pk"), file=SpoolFile.name).values("offset")
+    runs = Run.objects.active().filter(node=node).select_related("task__session").annotate(offset=Subquery(known))
     for run in runs:
-        offset = run.spool.offset if hasattr(run, "spool") else 0
-        if spool.has_news(run, offset):
+        if spool.has_news(SpoolFile(run), getattr(run, "offset", None) or 0):
             take_in(run)
 
 
@@ -21,12 +23,15 @@ def take_in(run: Run, *, is_over: bool = False, within_s: float = 0) -> bool:
 
     `is_over` (it writes no more) and `within_s` as in spool.take_in.
     """
-    return spool.take_in(run, lambda records: store(run, records), is_over=is_over, within_s=within_s)
+    return spool.take_in(SpoolFile(run), lambda records: store(run, records), is_over=is_over, within_s=within_s)
 
 
-def store(run: Run, records: list[spool.Record]) -> None:
-    """Called in the transaction that notes how far the spool was read."""
+def store(run: Run, records: list[spool.Record]) -> int:
+    """Called in the transaction that notes how far the spool was read; returns how many points came."""
     if run.task is not None and run.task.is_session:
         epochs.store(run, run.task.session, records)
-    if metrics.append(run.pk, metrics.batches_of(records)):
+    points = metrics.append(run.pk, metrics.batches_of(records))
+    pictures = media.store(run, records)
+    if points or pictures:
         Run.objects.filter(pk=run.pk).update(updated_at=timezone.now())
+    return points

@@ -12,7 +12,8 @@ from training import paths
 
 # What a job can leave where a file should be: nothing, a link, a directory, a socket, a file of another user.
 NOT_A_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM}
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_PATH: to pass through a directory one need not be allowed to list it.
+FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO without writer would block the open for ever.
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -27,7 +28,8 @@ class OpenFile:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
+        self.facts = os.fstat(descriptor)
+        self.size = self.facts.st_size
 
     def read(self, start: int, end: int) -> bytes:
         """Bytes [start, end); fewer when the file was truncated meanwhile."""
@@ -40,15 +42,46 @@ class OpenFile:
 
 @contextlib.contextmanager
 def opened_in_run(run: RunWithFiles, name: str) -> Iterator[OpenFile | None]:
-    """A regular file of this name in the run directory; None when there is none."""
-    with opened_below(paths.runs_root(), run.directory / name) as file:
+    """A regular file of this name, a path relative to the run directory; None when there is none."""
+    with opened_below(root_of(run), run.directory / name) as file:
         yield file
+
+
+def root_of(run: RunWithFiles) -> Path:
+    """From where on no link is followed: our own root, or all the way when the files lie outside of it."""
+    root = paths.runs_root()
+    return root if run.directory.is_relative_to(root) else Path("/")
 
 
 @contextlib.contextmanager
 def opened_below(root: Path, path: Path) -> Iterator[OpenFile | None]:
     """The regular file at `path` inside `root`, None when there is none; follows no link on the way."""
-    descriptor = _open_below(root, path)
+    with opened_folder(root, path.parent) as folder:
+        if folder is None:
+            yield None
+            return
+        with opened_at(folder, path.name) as file:
+            yield file
+
+
+@contextlib.contextmanager
+def opened_folder(root: Path, path: Path) -> Iterator[int | None]:
+    """A descriptor to pass through the directory at `path` inside `root` with, None when there is none.
+
+    Step by step from `root`, following no link on the way: a job may swap its directory for one.
+    """
+    descriptor = _open_folder(root, path)
+    try:
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def opened_at(folder: int, name: str) -> Iterator[OpenFile | None]:
+    """The regular file `name` in the open `folder`."""
+    descriptor = _open_file(folder, name)
     if descriptor is None:
         yield None
         return
@@ -58,16 +91,30 @@ def opened_below(root: Path, path: Path) -> Iterator[OpenFile | None]:
         os.close(descriptor)
 
 
-def _open_below(root: Path, path: Path) -> int | None:
-    """Step by step from `root`, following no link on the way: a job may swap its directory for one."""
-    *folders, name = path.relative_to(root).parts
+def _open_folder(root: Path, path: Path) -> int | None:
+    steps = path.relative_to(root).parts
+    if ".." in steps:
+        return None
     try:
-        here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for folder in folders:
-            parent, here = here, _open_in(here, folder, FOLDER)
-            os.close(parent)
-        descriptor = _open_in(here, name, FILE)
-        os.close(here)
+        here = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for step in steps:
+            parent = here
+            try:
+                here = os.open(step, FOLDER, dir_fd=parent)
+            finally:
+                os.close(parent)
+    except OSError as error:
+        if error.errno in NOT_A_FILE:
+            return None
+        raise
+    return here
+
+
+def _open_file(folder: int, name: str) -> int | None:
+    if "\0" in name or name in ("", ".", ".."):
+        return None
+    try:
+        descriptor = os.open(name, FILE, dir_fd=folder)
     except OSError as error:
         if error.errno in NOT_A_FILE:
             return None
@@ -76,12 +123,3 @@ def _open_below(root: Path, path: Path) -> int | None:
         return descriptor
     os.close(descriptor)
     return None
-
-
-def _open_in(folder: int, name: str, flags: int) -> int:
-    """Open `name` in the open `folder`; closes `folder` when that fails."""
-    try:
-        return os.open(name, flags, dir_fd=folder)
-    except OSError:
-        os.close(folder)
-        raise

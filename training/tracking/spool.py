@@ -41,48 +41,64 @@ class Stretch:
     bad_lines: int = 0
 
 
-def take_in(run: Run, store: Callable[[list[Record]], object], *, is_over: bool = False, within_s: float = 0) -> bool:
+@dataclass(frozen=True)
+class SpoolFile:
+    """A file of records of `run`; `name` is its path relative to the run directory."""
+
+    run: Run
+    name: str = paths.EVENTS_NAME
+
+    def row(self) -> Spool:
+        """How far it was taken in; a new row, not written, before the first time."""
+        return Spool.objects.filter(run=self.run, file=self.name).first() or Spool(run=self.run, file=self.name)
+
+    def __str__(self) -> str:
+        return self.run.pk if self.name == paths.EVENTS_NAME else f"{self.run.pk} {self.name}"
+
+
+def take_in(
+    file: SpoolFile, store: Callable[[list[Record]], object], *, is_over: bool = False, within_s: float = 0
+) -> bool:
     """Give what is new to `store`, in the transaction that notes how far it was read; True when nothing is left.
 
     Two processes may do it at once: what one has taken in the other leaves alone. STRETCHES at most are read; with
     `is_over` (the job writes no more, so a last line without an end is one) one at least, and more `within_s`.
     """
-    if not has_news(run, 0):  # most runs write none: no query for them
+    if not has_news(file, 0):  # most runs write none: no query for them
         return True
     deadline = time.monotonic() + within_s
     for count in itertools.count(1):
-        spool = Spool.objects.filter(run=run).first() or Spool(run=run)
-        stretch = read_stretch(run, spool.offset, is_over=is_over)
+        stretch = read_stretch(file, file.row().offset, is_over=is_over)
         if stretch.end == stretch.start:
             break
-        note_taken(run, stretch, store)
+        note_taken(file, stretch, store)
         if (time.monotonic() >= deadline) if is_over else (count == STRETCHES):
             return False
     return True
 
 
-def note_taken(run: Run, stretch: Stretch, store: Callable[[list[Record]], object]) -> None:
+def note_taken(file: SpoolFile, stretch: Stretch, store: Callable[[list[Record]], object]) -> None:
     """A record that cannot be stored is counted as bad: it must not keep the others out, nor the run from ending."""
     try:
-        store_stretch(run, stretch, store)
+        store_stretch(file, stretch, store)
     except UNSTORABLE as error:
-        log.warning("run %s: records that cannot be stored: %s", run.pk, error)
-        store_stretch(run, stretch, lambda records: store_one_by_one(run, records, store))
+        log.warning("run %s: records that cannot be stored: %s", file, error)
+        store_stretch(file, stretch, lambda records: store_one_by_one(file, records, store))
 
 
-def store_stretch(run: Run, stretch: Stretch, store: Callable[[list[Record]], object]) -> None:
+def store_stretch(file: SpoolFile, stretch: Stretch, store: Callable[[list[Record]], object]) -> None:
     """Nothing when somebody else has taken these bytes in."""
     with transaction.atomic():
-        Spool.objects.get_or_create(run=run)
-        mine = Spool.objects.filter(run=run, offset=stretch.start)
+        Spool.objects.get_or_create(run=file.run, file=file.name)
+        mine = Spool.objects.filter(run=file.run, file=file.name, offset=stretch.start)
         if not mine.update(offset=stretch.end, bad_lines=F("bad_lines") + stretch.bad_lines):
             return
         store(stretch.records)
     if stretch.bad_lines:
-        log.warning("%s: %d lines up to byte %d are no records", run.pk, stretch.bad_lines, stretch.end)
+        log.warning("%s: %d lines up to byte %d are no records", file, stretch.bad_lines, stretch.end)
 
 
-def store_one_by_one(run: Run, records: list[Record], store: Callable[[list[Record]], object]) -> None:
+def store_one_by_one(file: SpoolFile, records: list[Record], store: Callable[[list[Record]], object]) -> None:
     bad_lines = 0
     for record in records:
         try:
@@ -90,23 +106,23 @@ def store_one_by_one(run: Run, records: list[Record], store: Callable[[list[Reco
                 store([record])
         except UNSTORABLE:
             bad_lines += 1
-    Spool.objects.filter(run=run).update(bad_lines=F("bad_lines") + bad_lines)
+    Spool.objects.filter(run=file.run, file=file.name).update(bad_lines=F("bad_lines") + bad_lines)
 
 
-def has_news(run: Run, offset: int) -> bool:
+def has_news(file: SpoolFile, offset: int) -> bool:
     """Does the file reach beyond `offset`? One look at the file, none at the database."""
-    with opened_in_run(run, paths.EVENTS_NAME) as file:
-        return file is not None and min(file.size, settings.LOG_LIMIT_BYTES) > offset
+    with opened_in_run(file.run, file.name) as opened:
+        return opened is not None and min(opened.size, settings.LOG_LIMIT_BYTES) > offset
 
 
-def read_stretch(run: Run, start: int, *, is_over: bool = False) -> Stretch:
+def read_stretch(file: SpoolFile, start: int, *, is_over: bool = False) -> Stretch:
     """Whole lines from `start` on. A line longer than AT_ONCE_BYTES is passed over in pieces.
 
     What lies beyond the limit of logs is left alone: a file may seem to be endless and hold nothing.
     """
-    with opened_in_run(run, paths.EVENTS_NAME) as file:
-        end = min(file.size, start + AT_ONCE_BYTES, settings.LOG_LIMIT_BYTES) if file is not None else start
-        data = file.read(start, end) if file is not None and end > start else b""
+    with opened_in_run(file.run, file.name) as opened:
+        end = min(opened.size, start + AT_ONCE_BYTES, settings.LOG_LIMIT_BYTES) if opened is not None else start
+        data = opened.read(start, end) if opened is not None and end > start else b""
     end = data.rfind(b"\n") + 1
     if not end and len(data) == AT_ONCE_BYTES:
         return Stretch(start, start + len(data), bad_lines=1)

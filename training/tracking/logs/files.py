@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from training import paths
-from training.tracking.job_files import OpenFile, opened_below
+from training.tracking.job_files import OpenFile, opened_below, opened_in_run
 
 
 class LoggedRun(Protocol):
@@ -20,8 +20,8 @@ class LoggedRun(Protocol):
 
 @contextlib.contextmanager
 def opened_log(run: LoggedRun, rank: int) -> Iterator[OpenFile | None]:
-    """The text of one rank; None when there is no regular file of that name inside the runs' root."""
-    with opened_below(paths.runs_root(), run.directory / paths.log_name(rank)) as file:
+    """The text of one rank; None when there is no regular file of that name."""
+    with opened_in_run(run, paths.log_name(rank)) as file:
         yield file
 
 
