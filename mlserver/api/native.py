@@ -11,6 +11,7 @@ from training.api.native.metrics import RunMetrics
 from training.api.native.processes import ProcessSet
 from training.api.native.runs import RunSet
 from training.api.native.tasks import TaskSet
+from training.api.native.told import RunEnvironmentView, RunSummary
 
 urlpatterns = [
     # N1-N4
@@ -34,6 +35,8 @@ urlpatterns = [
     # N9
     path("api/v1/runs/<str:pk>/logs", RunLogs.as_view(), name="run-logs"),
     # N12
+    path("api/v1/runs/<str:pk>/summary", RunSummary.as_view(), name="run-summary"),
+    path("api/v1/runs/<str:pk>/environment", RunEnvironmentView.as_view(), name="run-environment"),
     path("api/v1/runs/<str:pk>/heartbeat", RunSet.as_view({"post": "heartbeat"}, detail=True)),
     path("api/v1/runs/<str:pk>/finish", RunSet.as_view({"post": "finish"}, detail=True)),
     # N13

@@ -40,6 +40,8 @@ DOCUMENTED = {
     ("/api/v1/runs/{id}", "get patch"),
     ("/api/v1/runs/{id}/logs", "get"),
     ("/api/v1/runs/{id}/metrics", "get post"),
+    ("/api/v1/runs/{id}/summary", "put"),
+    ("/api/v1/runs/{id}/environment", "get put"),
     ("/api/v1/runs/{id}/heartbeat", "post"),
     ("/api/v1/runs/{id}/finish", "post"),
     ("/api/v1/processes", "get"),

@@ -246,3 +246,27 @@ def test_an_incoming_file_is_gone_when_nobody_keeps_it(home: Path) -> None:
     with Incoming.create() as incoming:
         incoming.write(b"x")
     assert not list((home / "blobs").glob(".incoming*"))
+
+
+@pytest.fixture
+def plain_run() -> Run:
+    """Of a task that is no session."""
+    return placed_again(make_task(status="active", pending_runs=0), status="running")
+
+
+def test_the_last_summary_of_a_script_is_kept(plain_run: Run) -> None:
+    left(plain_run, "summary.json", '{"score": 0.5, "best_metric_value": 2}')
+    assert finished(plain_run).status == "finished"
+    assert (plain_run.summary["score"], plain_run.best_metric_value) == (0.5, 2)
+
+
+def test_a_failure_is_told_in_the_words_of_the_script(plain_run: Run) -> None:
+    left(plain_run, "status.json", '{"status": "failed", "exit_reason": "ValueError: no such layer"}')
+    assert finished(plain_run, exit_code=1).exit_reason == "exit code 1; its script said: ValueError: no such layer"
+
+
+def test_only_the_exit_code_is_proof(plain_run: Run) -> None:
+    left(plain_run, "status.json", '{"status": "failed", "exit_reason": "gave up"}')
+    run = finished(plain_run)
+    assert (run.status, run.exit_reason) == ("finished", "exit code 0")
+    assert "failed (gave up)" in Event.objects.get(run=run, reason="SaidFailed").message

@@ -29,7 +29,7 @@ from training import paths
 from training.execution import liveness, requests
 from training.execution.watch import Watch
 from training.models import Event, Lease, Task
-from training.tracking import intake
+from training.tracking import intake, told
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class Agent:
         self.wakeup = Wakeup(paths.agent_fifo())
         self.selector.register(self.wakeup, selectors.EVENT_READ, None)
         self.watch = Watch(self.selector)
+        self.summaries = told.SummaryFiles()
         self.has_attached = False
         self.jobs: list[tuple[Every, Callable[[], object]]] = [
             (Every(30), self.register),
@@ -75,6 +76,7 @@ class Agent:
             (Every(TICK_S), self.ask_again),
             (Every(TICK_S), self.ask_driver),
             (Every(TICK_S), self.take_in_spools),
+            (Every(5), self.take_in_summaries),
             (Every(10), self.watch.note_heartbeats),
             (Every(30), liveness.check_outside_runs),
             (Every(5), enqueue_beat),
@@ -152,6 +154,10 @@ class Agent:
     def take_in_spools(self) -> None:
         if self.node is not None:
             intake.take_in_all(self.node)
+
+    def take_in_summaries(self) -> None:
+        if self.node is not None:
+            self.summaries.take_in_all(self.node.pk)
 
     def ask_driver(self) -> None:
         """Never before our own processes are known: they would be taken for somebody else's."""

@@ -1,4 +1,4 @@
-"""What a run leaves when it ends: its last metrics; of a training session the model, or why there is none."""
+"""What a run leaves when it ends: its last metrics and words; of a training session the model, or why there is none."""
 
 import json
 from dataclasses import replace
@@ -8,8 +8,8 @@ from training import paths
 from training.execution.classify import Outcome
 from training.execution.last_words import last_line
 from training.execution.registration import register_model
-from training.models import ExitClass, Run
-from training.tracking import intake
+from training.models import Event, ExitClass, Run
+from training.tracking import intake, told
 from training.tracking.job_files import opened_in_run
 from training.trainer.catalog import UNTOLD_EXIT_CODE
 
@@ -30,11 +30,22 @@ def harvest(run: Run, outcome: Outcome, *, rank: int = 0) -> Outcome:
     """
     if not intake.take_in(run, is_over=True, within_s=TAKE_IN_S):
         raise NotDone(run.pk)
+    told.take_in_summary(run)
     if run.task is None or not run.task.is_session:
-        return outcome
+        return heard(run, outcome)
     if outcome.exit_class == ExitClass.OK:
         return register_model(run, run.task.session, outcome)
     return explained(run, outcome, rank)
+
+
+def heard(run: Run, outcome: Outcome) -> Outcome:
+    """With what the script said of its end, which decides nothing: only the exit code is proof."""
+    said = told.ending(run)
+    if outcome.exit_class == ExitClass.OK and said.is_failure:
+        Event.objects.say_again("SaidFailed", f"exit code 0, though its script said: {said}", run=run)
+    if outcome.exit_class != ExitClass.ERROR or not said.reason:
+        return outcome
+    return replace(outcome, reason=f"{outcome.reason}; its script said: {said.reason}")
 
 
 def explained(run: Run, outcome: Outcome, rank: int) -> Outcome:

@@ -1,5 +1,6 @@
 """Run: one execution of a task, or one made by the SDK outside the queue."""
 
+import json
 import secrets
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from gpus.models import Node
+from mlserver.errors import Invalid
 from mlserver.text import storable
 from training import paths
 from training.models.event import Event
@@ -50,6 +52,8 @@ def new_run_id(at: datetime | None = None) -> str:
     return f"{at:%Y%m%d_%H%M%S}_{secrets.token_hex(3)}"
 
 
+MAX_SUMMARY_BYTES = 64 * 1024
+BEST_COLUMNS = ("best_metric_name", "best_metric_value", "best_metric_step", "best_metric_mode")
 # The exit reason of a run outside the queue whose process is gone, in the word that the tracking API has for it.
 PROCESS_NOT_FOUND = "process_not_found"
 
@@ -199,17 +203,24 @@ class Run(models.Model):
         now = timezone.now()
         return bool(Run.objects.active().filter(pk=self.pk).update(heartbeat_at=now, is_stale=False))
 
-    def merge_summary(self, update: Mapping[str, Any]) -> None:
+    def merge_summary(self, update: Mapping[str, Any]) -> bool:
         """Members of `update` come into the summary; `best_metric_*` among them into their columns, too.
 
-        Two merges at once wait for each other, and none is lost.
+        Two merges at once wait for each other, and none is lost. False when it changes nothing. Raises Invalid when
+        the summary would be longer than MAX_SUMMARY_BYTES as JSON.
         """
         with transaction.atomic():
             row = Run.objects.select_for_update(no_key=True).only("summary").get(pk=self.pk)
-            changes = {"summary": row.summary | dict(update), "updated_at": timezone.now(), **best_metric_of(update)}
+            summary = row.summary | dict(update)
+            if summary == row.summary:
+                return False
+            if (size := len(json.dumps(summary))) > MAX_SUMMARY_BYTES:
+                raise Invalid.field("summary", f"it would have {size} bytes, at most {MAX_SUMMARY_BYTES} are kept")
+            changes = {"summary": summary, "updated_at": timezone.now(), **best_metric_of(update)}
             Run.objects.filter(pk=self.pk).update(**changes)
         for name, value in changes.items():
             setattr(self, name, value)
+        return True
 
     def request_stop(self, why: str) -> bool:
         """starting or running -> ending; the supervisor is told by execution.stop."""

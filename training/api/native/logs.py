@@ -14,10 +14,10 @@ from mlserver.api.parsing import query_flag, query_int
 from mlserver.api.rendering import OrjsonRenderer, json_response
 from mlserver.api.schema import whole_parameter
 from mlserver.api.streams import StreamResponse
-from mlserver.errors import Invalid, NotFound, shown
+from mlserver.errors import Invalid, shown
 from training.api.native.log_events import LogEvents, line_json
+from training.api.native.lookup import visible_run
 from training.models import Run
-from training.models.run import DIRECTORY_COLUMNS
 from training.tracking import logs
 
 DEFAULT_TAIL = 100
@@ -109,9 +109,7 @@ class RunLogs(APIView):
     def get(self, request: Request, pk: str) -> HttpResponse:
         query = LogQuery.of(request)
         # The status first: of an ended run the log read after it is the whole log.
-        run = Run.objects.visible().only("status", *DIRECTORY_COLUMNS).filter(pk=pk).first()
-        if run is None:
-            raise NotFound(f"run {pk} does not exist")
+        run = visible_run(pk)
         if query.is_followed and request.method == "GET":
             return StreamResponse(_events(run, query))
         page = read_page(run, query)

@@ -15,7 +15,8 @@ from rest_framework.views import APIView
 from mlserver.accounts.permissions import require_owner
 from mlserver.api.parsing import MAX_BATCH_BYTES, StrictJSONParser, query_int, read_limited
 from mlserver.api.rendering import json_response
-from mlserver.errors import Invalid, NotFound, shown
+from mlserver.errors import Invalid, shown
+from training.api.native.lookup import visible_run
 from training.api.native.metric_batch import MAX_ROWS, MAX_SEQ, batch_from, batches_from_lines, sequence_number
 from training.models import Run
 from training.tracking import metrics
@@ -160,13 +161,6 @@ class RunMetrics(APIView):
 
 def media_type_of(request: Request) -> str:
     return (request.content_type or "").partition(";")[0].strip().lower()
-
-
-def visible_run(pk: str) -> Run:
-    run = Run.objects.visible().only("pk", "owner").filter(pk=pk).first()
-    if run is None:
-        raise NotFound(f"run {pk} does not exist")
-    return run
 
 
 def selected(run: Run, query: MetricsQuery) -> Table:

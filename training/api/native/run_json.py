@@ -10,11 +10,12 @@ from django.utils import timezone
 from mlserver.api.reading import Row
 from training.api.native.gpus_of_runs import gpus_of_runs
 from training.models import Run, Series
-from training.models.run import directory_of
+from training.models.run import BEST_COLUMNS, directory_of
 
 COLUMNS = (
     "id", "project", "name", "source", "status", "exit_class", "exit_code", "exit_signal", "exit_reason", "is_stale",
-    "attempt", "created_at", "started_at", "ended_at", "stop_requested_at", "tags", "notes", "config",
+    "attempt", "created_at", "started_at", "ended_at", "stop_requested_at", "updated_at", "tags", "notes", "config",
+    "host", *BEST_COLUMNS,
 )  # fmt: skip
 SERIES_COLUMNS = ("count", "first", "last", "min", "max", "latest_step")
 
@@ -23,7 +24,7 @@ def run_rows() -> "QuerySet[Run, Row]":
     """What `render_runs` needs of each run, in one query."""
     runs: QuerySet[Run] = Run.objects.visible()
     rows: QuerySet[Run, Row] = runs.values(
-        *COLUMNS, "task_id", "dir_name", "outside_dir", "gpus", "owner__username", "node__name"
+        *COLUMNS, "task_id", "dir_name", "outside_dir", "gpus", "summary", "owner__username", "node__name"
     )
     return rows
 
@@ -45,6 +46,7 @@ def _render(row: Row, gpus: list[Row], summary: Row) -> Row:
         "duration_s": duration_s(row["started_at"], row["ended_at"]),
         "run_dir": str(directory_of(row)),
         "summary": summary,
+        "script_summary": row["summary"],
     }
 
 

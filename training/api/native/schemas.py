@@ -158,11 +158,18 @@ class RunAnswer(s.Serializer[dict[str, object]]):
     ended_at = s.DateTimeField(allow_null=True)
     duration_s = s.FloatField(allow_null=True)
     stop_requested_at = s.DateTimeField(allow_null=True)
+    updated_at = s.DateTimeField(help_text="last change of its status, metrics, summary or notes")
+    host = s.CharField(help_text="of a run outside the queue: where its process is")
     tags = s.ListField(child=s.CharField())
     notes = s.CharField()
     config = s.DictField()
     run_dir = s.CharField(help_text="absolute path on the server")
-    summary = s.DictField(child=SeriesSummary(), help_text="by name of the series")
+    summary = s.DictField(child=SeriesSummary(), help_text="of its series, by name")
+    script_summary = s.DictField(help_text="what its script says of it as a whole")
+    best_metric_name = s.CharField(help_text="of its primary metric, as its script says; empty without one")
+    best_metric_value = s.FloatField(allow_null=True)
+    best_metric_step = s.IntegerField(allow_null=True)
+    best_metric_mode = s.CharField(help_text="max, min or empty")
 
 
 class SdkRunAnswer(RunAnswer):
