@@ -12,7 +12,8 @@ CORS_ALLOW_HEADERS = (
 )  # fmt: skip
 CORS_EXPOSE_HEADERS = (
     "location", "retry-after", "upload-offset", "idempotent-replayed", "x-next-offset", "content-range", "etag",
-    "content-disposition",
+    "content-disposition", "x-row-count", "x-total-count", "x-last-step", "x-ratelimit-limit", "x-ratelimit-remaining",
+    "x-ratelimit-reset",
 )  # fmt: skip
 
 REST_FRAMEWORK = {

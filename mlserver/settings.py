@@ -68,6 +68,10 @@ if TRUST_LOOPBACK and TRUSTED_PROXIES:
         "MLSERVER_TRUST_LOOPBACK is refused beside TRUSTED_PROXIES: behind a proxy every peer is loopback"
     )
 
+# -- the Runicorn API: its old client takes no other health than "healthy"; limits are in rate_limits.json of the home
+RUNICORN_HEALTH_STATUS = env_choice("RUNICORN_HEALTH_STATUS", "ok", ("ok", "healthy"))
+RUNICORN_RATE_LIMIT = env_bool("RUNICORN_RATE_LIMIT", True)
+
 # -- keys: API_KEYS set but empty is refused at start (accounts.bootstrap)
 HAS_API_KEYS_VARIABLE = "API_KEYS" in os.environ
 API_KEYS = env_list("API_KEYS")

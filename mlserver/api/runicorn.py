@@ -3,8 +3,15 @@
 from django.urls import path
 
 from gpus.api.runicorn import GpuTelemetry
+from training.api.runicorn.metrics import CacheStatistics, FastMetrics, StepMetrics, TimeMetrics
 
 urlpatterns = [
+    # R7-R9
+    path("api/runs/<str:run_id>/metrics", TimeMetrics.as_view()),
+    path("api/runs/<str:run_id>/metrics_step", StepMetrics.as_view()),
+    path("api/metrics/cache/stats", CacheStatistics.as_view()),
+    # R20
+    path("api/v2/experiments/<str:id>/metrics/fast", FastMetrics.as_view()),
     # R44
     path("api/gpu/telemetry", GpuTelemetry.as_view()),
     # R53

@@ -10,7 +10,19 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 from django.utils import timezone
 
-from tests.make import make_epoch, make_gpu, make_lease, make_node, make_run, make_session, make_task, make_user
+from tests.make import (
+    make_epoch,
+    make_gpu,
+    make_lease,
+    make_node,
+    make_run,
+    make_sdk_run,
+    make_session,
+    make_task,
+    make_user,
+)
+from tests.metrics import log_columns
+from training.tracking.metrics import cache, read_table
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 REMOTE = re.compile(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//")
@@ -24,6 +36,7 @@ def test_it_is_healthy_without_the_database(client):
 
 
 def test_it_answers_the_health_of_the_tracking_door(client):
+    cache.clear()
     before = time.time()
     said = client.get("/api/health").json()
     assert (said["status"], said["cache"]["type"], said["cache"]["hit_rate"]) == ("ok", "incremental", "0.0%")
@@ -32,6 +45,26 @@ def test_it_answers_the_health_of_the_tracking_door(client):
         "enabled", "type", "hit_rate", "hits", "misses", "incremental_updates", "size", "max_size",
     }  # fmt: skip
     assert said["storage"].endswith("/runs")
+
+
+def test_it_answers_the_word_for_health_that_an_old_client_wants(client, settings):
+    settings.RUNICORN_HEALTH_STATUS = "healthy"
+    assert client.get("/api/health").json()["status"] == "healthy"
+
+
+@pytest.mark.django_db
+def test_it_counts_how_the_metrics_cache_fares(client):
+    cache.clear()
+    run = make_sdk_run()
+    log_columns(run, [1, 2], loss=[0.5, 0.25])
+    for _ in range(3):
+        read_table(run)
+    log_columns(run, [3], loss=[0.125])
+    read_table(run)
+    assert client.get("/api/health").json()["cache"] == {
+        "enabled": True, "type": "incremental", "hit_rate": "50.0%", "hits": 2, "misses": 1, "incremental_updates": 1,
+        "size": 1, "max_size": 100,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", ""])

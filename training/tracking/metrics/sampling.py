@@ -4,6 +4,7 @@ Van Der Donckt et al., "MinMaxLTTB: Leveraging MinMax-Preselection to Scale LTTB
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from training.tracking.metrics.batch import Floats, Integers
 
 Places = npt.NDArray[np.int64]
 Axis = Floats | Integers
+T = TypeVar("T")
 # The library panics, with an exception that `except Exception` does not catch, when asked for fewer.
 LEAST_POINTS = 3
 # Of the points that are asked for; what is left is not worth looking at all rows again.
@@ -31,9 +33,11 @@ def sample(x: Axis, columns: Sequence[Floats], points: int) -> Places:
         raise ValueError(f"{points} points are asked for, the first and the last row are 2")
     if len(x) <= points:
         return np.arange(len(x))
+    columns = representatives(columns, points - 2)
+    if not columns:
+        return np.linspace(0, len(x) - 1, points).round().astype(np.int64)
     is_picked = np.zeros(len(x), dtype=bool)
     is_picked[[0, -1]] = True
-    columns = representatives(columns, points - 2)
     inner = distances(x[1:-1])
     for column in columns:
         is_picked[1 + picks(inner, column[1:-1], (points - 2) // len(columns))] = True
@@ -43,7 +47,7 @@ def sample(x: Axis, columns: Sequence[Floats], points: int) -> Places:
     return np.flatnonzero(is_picked)
 
 
-def representatives(columns: Sequence[Floats], most: int) -> Sequence[Floats]:
+def representatives(columns: Sequence[T], most: int) -> Sequence[T]:
     """All columns, or evenly spaced ones where there are too many for LEAST_POINTS each."""
     if len(columns) * LEAST_POINTS <= most:
         return columns
@@ -84,7 +88,7 @@ def top_up(is_picked: npt.NDArray[np.bool_], x: Axis, columns: Sequence[Floats],
 
 
 def fill(is_picked: npt.NDArray[np.bool_], points: int) -> None:
-    """Evenly spaced rows for what the columns left, as where there are no numbers at all."""
+    """Evenly spaced rows for what the columns left."""
     free = np.flatnonzero(~is_picked)
     left = points - (len(is_picked) - len(free))
     if left > 0:

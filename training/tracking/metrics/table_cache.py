@@ -34,6 +34,19 @@ class Statistics:
     misses: int
     incremental: int
 
+    @property
+    def hit_rate(self) -> float:
+        """Share of all reads, 0 to 1; 0 before the first."""
+        return self.hits / (self._reads or 1)
+
+    @property
+    def incremental_rate(self) -> float:
+        return self.incremental / (self._reads or 1)
+
+    @property
+    def _reads(self) -> int:
+        return self.hits + self.misses + self.incremental
+
 
 class TableCache:
     """The whole tables of the runs read last; bounded in bytes, in number and in time without a reader.
