@@ -61,7 +61,7 @@ class GpuAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "node", "index", "uuid", "name", "memory_mib", "is_present", "is_simulated", "quarantined_at",
         "quarantine_reason", "sampled_at", "used_memory_mib", "foreign_memory_mib", "foreign_process_count",
         "utilization_percent", "temperature_c", "power_w", "memory_utilization_percent", "power_limit_w",
-        "sm_clock_mhz", "memory_clock_mhz", "performance_state", "fan_speed_percent",
+        "sm_clock_mhz", "memory_clock_mhz", "performance_state", "fan_speed_percent", "processes",
     )  # fmt: skip
     actions = ("enable", "disable", "release")
 

@@ -76,6 +76,11 @@ class Gpu(models.Model):
     memory_clock_mhz = models.FloatField(verbose_name="memory clock in MHz", null=True, blank=True)
     performance_state = models.CharField(max_length=8, blank=True, help_text="P0, the fastest, to P15")
     fan_speed_percent = models.FloatField(verbose_name="fan speed in %", null=True, blank=True)
+    processes = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="what computes on it, as gpus.occupants describes it",
+    )
 
     class Meta:
         verbose_name = "GPU"

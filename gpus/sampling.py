@@ -28,6 +28,7 @@ class Sampling:
         self.on_answer = on_answer
         self.devices: State = {}
         """uuid -> what a scheduling pass decides by, as of the last answer."""
+        self.last_look: Look | None = None
         self._looked_at: datetime | None = None
         self._is_listed = False
         self._reserved: Mapping[str, int] = {}
@@ -66,6 +67,7 @@ class Sampling:
         if listing is not None:
             register_gpus(node, listing)
             self._is_listed = True
+        self.last_look = seen
         found = store(node, seen, is_ours, reserved_mib=self._reserved)
         devices = {uuid: _state(values, self._reserved.get(uuid, 0)) for uuid, values in found.items()}
         had_gap = self._looked_at is None or seen.at - self._looked_at > SAMPLE_MAX_AGE

@@ -20,6 +20,8 @@ from gpus.driver import Driver
 from gpus.host import HostSampler, store_host_sample
 from gpus.inventory import register_node
 from gpus.models import Node
+from gpus.occupants import Occupants, occupants_of
+from gpus.occupants import store as store_occupants
 from gpus.sampling import Sampling
 from gpus.telemetry import note_alive, note_gone, release_clean_quarantines
 from mlserver.enqueue import enqueue
@@ -70,6 +72,7 @@ class Agent:
         self.watch = Watch(self.selector)
         self.summaries = told.SummaryFiles()
         self.has_attached = False
+        self.occupants: dict[str, Occupants] = {}
         self.jobs: list[tuple[Every, Callable[[], object]]] = [
             (Every(30), self.register),
             (Every(TICK_S), self.note_alive),
@@ -83,6 +86,7 @@ class Agent:
             (Every(600), lambda: enqueue("registry.tasks.upkeep")),
             (Every(600), lambda: enqueue("training.queue.tasks.tidy")),
             (Every(5), self.sample_host),
+            (Every(5), self.note_occupants),
         ]
 
     def end(self) -> None:
@@ -144,6 +148,12 @@ class Agent:
     def sample_host(self) -> None:
         if self.node is not None:
             store_host_sample(self.node, self.host)
+
+    def note_occupants(self) -> None:
+        """Never before our own processes are known, as for the samples."""
+        if self.node is not None and self.sampling.last_look is not None:
+            found = occupants_of(self.sampling.last_look, self.watch.is_ours)
+            self.occupants = store_occupants(self.node, found, self.occupants)
 
     def ask_again(self) -> None:
         """Find runs to watch, and repeat every request whose answer stays out."""
