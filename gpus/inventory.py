@@ -54,7 +54,8 @@ def list_devices(reader: Reader) -> Listing:
 def register_gpus(node: Node, listing: Listing) -> None:
     """Rows for the listed devices, found again by uuid wherever they sit now; all others are not present.
 
-    Safe at any time and by two processes at once: each device is one upsert. Switches and quarantines stay.
+    Safe at any time and by two processes at once: each device is one upsert. Switches and quarantines stay;
+    FLOWLINE_GPUS says which devices are on when they are first seen.
     """
     rows = [
         Gpu(
@@ -65,6 +66,7 @@ def register_gpus(node: Node, listing: Listing) -> None:
             memory_mib=device.memory_mib,
             is_simulated=device.is_simulated,
             is_present=True,
+            is_enabled=settings.FLOWLINE_GPUS is None or device.index in settings.FLOWLINE_GPUS,
         )
         for device in sorted(listing.devices, key=lambda device: device.uuid)  # one order for all: no deadlock
     ]

@@ -119,6 +119,17 @@ def env_int(name: str, default: int, *, at_least: int = 0, at_most: int = 2**31 
     return int(raw)
 
 
+def env_indices(name: str) -> list[int] | None:
+    """Comma separated whole numbers from 0; None when unset."""
+    if not env_str(name):
+        return None
+    words = env_list(name)
+    for word in words:
+        if not re.fullmatch(r"\d{1,4}", word):
+            raise refused(name, word, "the index of a GPU: a whole number from 0 to 9999")
+    return [int(word) for word in words]
+
+
 def env_bool(name: str, default: bool) -> bool:
     raw = os.environ.get(name)
     if raw is None:

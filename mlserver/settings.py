@@ -14,6 +14,7 @@ from mlserver.env import (
     env_database_url,
     env_directory,
     env_hosts,
+    env_indices,
     env_int,
     env_list,
     env_networks,
@@ -80,6 +81,12 @@ FAILED_KEYS_PER_MINUTE = 10
 # -- the engine
 MAX_CONCURRENT_SESSIONS = env_int("MAX_CONCURRENT_SESSIONS", 1, at_least=1)
 SESSION_RANKS = env_int("MLSERVER_SESSION_RANKS", 1, at_least=1, at_most=64)
+FLOWLINE_AUTOSTART = env_bool("FLOWLINE_AUTOSTART", True)
+FLOWLINE_MAX_PROCESSES = env_int("FLOWLINE_MAX_PROCESSES", 4)
+FLOWLINE_MIN_FREE_MIB = env_int("FLOWLINE_MIN_FREE_MIB", 10_000)
+FLOWLINE_MAX_RETRIES = env_int("FLOWLINE_MAX_RETRIES", 3, at_most=100)
+FLOWLINE_ALLOW_CPU = env_bool("FLOWLINE_ALLOW_CPU", True)
+FLOWLINE_GPUS = env_indices("FLOWLINE_GPUS")
 CPU_SLOTS = env_int("MLSERVER_CPU_SLOTS", os.cpu_count() or 1, at_least=1)
 LOG_LIMIT_BYTES = env_int("MLSERVER_LOG_LIMIT_MIB", 2048, at_least=1) * 1024**2
 JOB_ENV_ALLOW = env_variables(

@@ -35,7 +35,7 @@ def instant(value: object) -> datetime:
     return found.astimezone(UTC)
 
 
-ANNOTATIONS: dict[str, Callable[[object], Any]] = {"name": text(200), "tags": tag_list, "notes": text(100_000)}
+ANNOTATIONS: dict[str, Callable[[object], Any]] = {"name": text(255), "tags": tag_list, "notes": text(100_000)}
 PROCESS: dict[str, Callable[[object], Any]] = {
     "pid": whole(1, 2**22),
     "start_ticks": whole(0, 2**63 - 1),

@@ -30,6 +30,7 @@ from tests.make import (
 )
 from tests.metrics import log
 from training.models import (
+    DispatchLoop,
     Event,
     ImportedRoot,
     Run,
@@ -76,6 +77,7 @@ def one_of_each() -> None:
     Spool.objects.create(run=run)
     root = ImportedRoot.objects.create(path="/data/runicorn", owner=run.owner)
     RunFolder.objects.create(run=run, root=root, path=f"vision/resnet/runs/{run.pk}")
+    DispatchLoop.toggle()
     RunAlias.objects.create(run=run, alias="20260101_000000_abcdef")
     RunEnvironment.objects.create(run=run, facts={"python": "3.11.7"})
     RunMedia.objects.create(run=run, name="1_abcdef_sample.png", key="sample")

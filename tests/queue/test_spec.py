@@ -35,8 +35,8 @@ def deep(levels: int) -> dict[str, Any]:
         ("command", ["a\0b"], r'"a\u0000b"', "without NUL"),
         ("command", ["a", "\udcff"], r'"\udcff"', "Unicode text"),
         ("command", "x" * 131_073, "...", "at most 131072 characters"),
-        ("name", 7, "7", "text of at most 200 characters"),
-        ("name", "n" * 201, "...", "text of at most 200 characters"),
+        ("name", 7, "7", "text of at most 255 characters"),
+        ("name", "n" * 256, "...", "text of at most 255 characters"),
         ("name", "a\0", r'"a\u0000"', "without NUL"),
         ("name", "\udcff", r'"\udcff"', "Unicode text"),
         ("project", "", '""', "is not a name"),
@@ -91,7 +91,7 @@ def test_it_names_field_value_and_rule_of_what_it_refuses(name: str, value: obje
 
 
 def test_every_rule_belongs_to_a_field_and_every_field_to_a_rule() -> None:
-    assert set(RULES) | {"is_demo", "is_session"} == {field.name for field in fields(TaskSpec)}
+    assert set(RULES) | {"is_demo", "is_session", "is_flowline"} == {field.name for field in fields(TaskSpec)}
 
 
 def test_it_refuses_all_wrong_fields_at_once_in_the_order_of_the_documentation() -> None:

@@ -1,6 +1,7 @@
 """Tasks in the Django admin."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,8 +13,9 @@ from django.utils.html import format_html
 
 from mlserver.errors import ServerError
 from training.admin.records import RecordAdmin, ServiceForm, changed
-from training.models import Task
+from training.models import DispatchLoop, Task
 from training.queue import control
+from training.queue.scheduler import schedule_and_launch
 
 
 class TaskForm(ServiceForm):
@@ -94,3 +96,13 @@ class TaskAdmin(RecordAdmin):
             messages.error(request, error.message)
             return False
         return True
+
+
+@admin.register(DispatchLoop)
+class DispatchLoopAdmin(RecordAdmin):
+    list_display = ("id", "is_on", "max_processes", "min_free_mib")
+    editable = ("is_on", "max_processes", "min_free_mib")
+
+    def save_model(self, request: HttpRequest, obj: DispatchLoop, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        schedule_and_launch()

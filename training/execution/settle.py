@@ -9,7 +9,7 @@ from django.utils import timezone
 from gpus.models import Gpu
 from training.execution.classify import RETRIED
 from training.execution.remains import gpus_still_used
-from training.models import Event, Lease, Run, RunStatus, Task, TaskStatus
+from training.models import Event, Lease, Run, RunStatus, Source, Task, TaskStatus
 
 Warning = tuple[str, str]
 """Reason and message of an event."""
@@ -50,6 +50,9 @@ def advance(task: Task, run: Run) -> None:
     if has_failed and run.exit_class in RETRIED and task.retries_used < task.max_retries:
         task.retry_later(f"run {run.pk} failed ({run.exit_class})")
         return
+    if run.status == RunStatus.FINISHED and task.source == Source.FLOWLINE and task.retries_used:
+        # FlowLine counts failures in a row.
+        Task.objects.filter(pk=task.pk).update(retries_used=0)
     completed = task.runs_completed + (run.status == RunStatus.FINISHED)
     failed = task.runs_failed + has_failed
     if task.repeat > 1 and task.has_active_runs():

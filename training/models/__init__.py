@@ -1,6 +1,7 @@
 """Tasks, runs and what belongs to them."""
 
 from training.models.alias import RunAlias
+from training.models.dispatch import DispatchLoop, DispatchRules
 from training.models.environment import RunEnvironment
 from training.models.event import Event, EventType
 from training.models.folder import ImportedRoot, RunFolder
@@ -16,7 +17,30 @@ from training.models.spool import Spool
 from training.models.task import Source, Task, TaskStatus
 
 __all__ = [
-    "Event", "EventType", "ExitClass", "ImportedRoot", "Lease", "MetricChunk", "MetricGroup", "MetricWord", "Run",
-    "RunAlias", "RunArtifact", "RunEnvironment", "RunFolder", "RunMedia", "RunProcess", "RunStatus", "Series",
-    "SessionEpoch", "Source", "Spool", "Task", "TaskStatus", "TrainingSession", "Usage",
-]  # fmt: skip
+    "DispatchLoop",
+    "DispatchRules",
+    "Event",
+    "EventType",
+    "ExitClass",
+    "ImportedRoot",
+    "Lease",
+    "MetricChunk",
+    "MetricGroup",
+    "MetricWord",
+    "Run",
+    "RunAlias",
+    "RunArtifact",
+    "RunEnvironment",
+    "RunFolder",
+    "RunMedia",
+    "RunProcess",
+    "RunStatus",
+    "Series",
+    "SessionEpoch",
+    "Source",
+    "Spool",
+    "Task",
+    "TaskStatus",
+    "TrainingSession",
+    "Usage",
+]

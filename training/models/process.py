@@ -26,6 +26,8 @@ class RunProcess(models.Model):
         ordering = ["-pk"]
         verbose_name_plural = "run processes"
         constraints = [models.UniqueConstraint(fields=["run", "rank"], name="one_process_per_rank")]
+        # The FlowLine API asks for the last that ended.
+        indexes = [models.Index(fields=["-ended_at"], name="process_by_end")]
 
     def __str__(self) -> str:
         return f"{self.run_id} rank {self.rank}"

@@ -112,9 +112,9 @@ class Run(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="runs")
     source = models.CharField(max_length=16, choices=Source.choices, default=Source.NATIVE)
     project = models.CharField(max_length=100, default="default")
-    name = models.CharField(max_length=200, blank=True)
+    name = models.CharField(max_length=255, blank=True)
     dir_name = models.CharField(
-        max_length=200, blank=True, help_text="the name its directory was made with, once the run is renamed"
+        max_length=255, blank=True, help_text="the name its directory was made with, once the run is renamed"
     )
     tags = models.JSONField(default=list, blank=True)
     notes = models.TextField(blank=True)

@@ -70,7 +70,7 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
 
 class Task(models.Model):
-    name = models.CharField(max_length=200, blank=True)
+    name = models.CharField(max_length=255, blank=True)
     project = models.CharField(max_length=100, default="default")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks")
     source = models.CharField(max_length=16, choices=Source.choices, default=Source.NATIVE)

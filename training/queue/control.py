@@ -6,7 +6,7 @@ from django.db import transaction
 
 from mlserver.enqueue import enqueue
 from mlserver.errors import Conflict
-from training.models import Run, Task, TaskStatus
+from training.models import Run, Source, Task, TaskStatus
 from training.queue.scheduler import schedule_and_launch
 from training.queue.spec import TaskSpec, checked
 
@@ -99,6 +99,7 @@ def resources_of(task: Task) -> dict[str, object]:
         "exclusive": task.is_exclusive if task.gpus else None,
         "is_demo": task.is_demo,
         "is_session": task.is_session,
+        "is_flowline": task.source == Source.FLOWLINE,
     }
 
 

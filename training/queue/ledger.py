@@ -9,9 +9,15 @@ from gpus.models import Gpu, Node
 from training.models import Lease, Run
 from training.queue.placement import GpuLedger, NodeLedger
 
+# So that a small device is of use, too.
+FLOWLINE_SHARE_PERCENT = 80
 
-def read_ledger(*, with_gpus: bool = True) -> list[NodeLedger]:
-    """Four queries, whatever the number of tasks, two when nobody asks for GPUs. Call inside the pass' transaction."""
+
+def read_ledger(*, with_gpus: bool = True, flowline_mib: int = 0) -> list[NodeLedger]:
+    """Four queries, whatever the number of tasks, two when nobody asks for GPUs. Call inside the pass' transaction.
+
+    `flowline_mib`: what a task of FlowLine needs free on a device, if the device is large enough.
+    """
     nodes = {node.pk: node_ledger(node) for node in Node.objects.order_by("pk")}
     used = Run.objects.queued().active().order_by().values("node").annotate(cpus=Sum("cpus"), memory=Sum("memory_mib"))
     for row in used:
@@ -19,6 +25,8 @@ def read_ledger(*, with_gpus: bool = True) -> list[NodeLedger]:
             node.used_cpus, node.used_memory_mib = row["cpus"], row["memory"]
     if with_gpus:
         add_gpus(nodes)
+        for gpu in (gpu for node in nodes.values() for gpu in node.gpus):
+            gpu.flowline_mib = min(flowline_mib, gpu.memory_mib * FLOWLINE_SHARE_PERCENT // 100)
     return list(nodes.values())
 
 
@@ -53,6 +61,7 @@ def gpu_ledger(gpu: Gpu, leases: list[Lease]) -> GpuLedger:
         foreign_memory_mib=gpu.foreign_memory_mib,
         own_used_mib=own_used if leases or own_used > IDLE_MEMORY_MIB else 0,
         reserved_mib=sum(lease.memory_mib for lease in leases),
+        utilization_percent=gpu.utilization_percent or 0,
         held_by=[lease.run_id for lease in leases],
         is_exclusive=any(lease.is_exclusive for lease in leases),
     )

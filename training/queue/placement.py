@@ -8,7 +8,17 @@ from typing import Any
 RUNS_PER_GPU = 48
 
 
-DEMAND_FIELDS = ("gpus", "gpu_memory_mib", "is_exclusive", "cpus", "memory_mib", "pool", "is_demo", "is_session")
+DEMAND_FIELDS = (
+    "gpus",
+    "gpu_memory_mib",
+    "is_exclusive",
+    "cpus",
+    "memory_mib",
+    "pool",
+    "is_demo",
+    "is_session",
+    "source",
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,8 @@ class Demand:
     memory_mib: int
     pool: str
     is_session: bool = False
+    is_flowline: bool = False
+    """Placed by FlowLine's rules: beside others where enough memory is free, the least busy device first."""
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> "Demand":
@@ -34,6 +46,7 @@ class Demand:
             memory_mib=task["memory_mib"] or 0,
             pool=task["pool"],
             is_session=task["is_session"],
+            is_flowline=task.get("source") == "flowline",
         )
 
 
@@ -48,6 +61,9 @@ class GpuLedger:
     foreign_memory_mib: int = 0
     own_used_mib: int = 0
     reserved_mib: int = 0
+    utilization_percent: float = 0
+    flowline_mib: int = 0
+    """What a task of FlowLine needs free here when it does not say."""
     held_by: list[str] = field(default_factory=list)
     is_exclusive: bool = False
 
@@ -55,9 +71,12 @@ class GpuLedger:
         """Memory left for one more shared lease: ledger and driver together, the larger claim counts."""
         return self.memory_mib - max(self.reserved_mib, self.own_used_mib) - self.foreign_memory_mib
 
+    def needed_mib(self, demand: Demand) -> int:
+        return demand.gpu_memory_mib or (self.flowline_mib if demand.is_flowline else 0)
+
     def refusal(self, demand: Demand) -> str:
         """Why `demand` cannot use this device now; empty when it can."""
-        needed = demand.gpu_memory_mib or 0
+        needed = self.needed_mib(demand)
         if self.problem:
             return self.problem
         if self.memory_mib < needed:
@@ -72,7 +91,7 @@ class GpuLedger:
 
     def take(self, demand: Demand, run_id: str) -> int:
         """Reserve for `run_id`; returns the MiB reserved (the whole device when exclusive)."""
-        amount = self.memory_mib if demand.is_exclusive else demand.gpu_memory_mib or 0
+        amount = self.memory_mib if demand.is_exclusive else self.needed_mib(demand)
         self.reserved_mib += amount
         self.is_exclusive = demand.is_exclusive
         self.held_by.append(run_id)
@@ -111,8 +130,10 @@ class NodeLedger:
         return ""
 
     def usable_gpus(self, demand: Demand) -> list[GpuLedger]:
-        """Devices that can take `demand` now, the tightest fit first."""
+        """Devices that can take `demand` now, the tightest fit first; by FlowLine's rules the least busy."""
         fitting = [gpu for gpu in self.gpus if not gpu.refusal(demand)]
+        if demand.is_flowline:
+            return sorted(fitting, key=lambda gpu: (gpu.utilization_percent, -gpu.free_mib(), gpu.index))
         return sorted(fitting, key=lambda gpu: (gpu.free_mib(), gpu.index))
 
 

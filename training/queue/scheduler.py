@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from mlserver.enqueue import enqueue
 from training.models import Lease, Run, RunArtifact, RunProcess, Task, Usage
 from training.models.run import new_run_id
+from training.queue.flowline import DispatchCeiling
 from training.queue.ledger import read_ledger
 from training.queue.placement import DEMAND_FIELDS, Demand, NodeLedger, Placement, place, take
 from training.queue.reasons import write_reasons
@@ -38,7 +39,16 @@ def schedule() -> list[str]:
         waiting = read_waiting()
         if not waiting:
             return []
-        return Pass(read_ledger(with_gpus=any(task.demand.gpus for task in waiting))).run(waiting)
+        return Pass(*facts_for(waiting)).run(waiting)
+
+
+def facts_for(waiting: list[Waiting]) -> tuple[list[NodeLedger], DispatchCeiling]:
+    """What a pass decides by; what nobody asks for is not read."""
+    dispatch = DispatchCeiling()
+    with_gpus = any(task.demand.gpus for task in waiting)
+    with_flowline = any(task.demand.is_flowline for task in waiting)
+    floor_mib = dispatch.rules.min_free_mib if with_flowline else 0
+    return read_ledger(with_gpus=with_gpus, flowline_mib=floor_mib), dispatch
 
 
 def schedule_and_launch() -> list[str]:
@@ -64,8 +74,9 @@ def read_waiting() -> list[Waiting]:
 class Pass:
     """The state of one pass: the ledger as it fills, and the refusal of each kind of demand."""
 
-    def __init__(self, nodes: list[NodeLedger]) -> None:
+    def __init__(self, nodes: list[NodeLedger], dispatch: DispatchCeiling) -> None:
         self.nodes = nodes
+        self.dispatch = dispatch
         self.sessions = SessionCeiling()
         self.refusals: dict[Demand, str] = {}
         self.placed: list[str] = []
@@ -99,10 +110,16 @@ class Pass:
         """Refusals are reused: within a pass the ledger only fills, so a demand once refused stays refused."""
         if demand in self.refusals:
             return self.refusals[demand]
-        answer = (self.sessions.refusal() if demand.is_session else "") or place(demand, self.nodes)
+        answer = self.ceiling(demand) or place(demand, self.nodes)
         if isinstance(answer, str):
             self.refusals[demand] = answer
         return answer
+
+    def ceiling(self, demand: Demand) -> str:
+        """What the door of the task allows no more."""
+        if demand.is_session:
+            return self.sessions.refusal()
+        return self.dispatch.refusal() if demand.is_flowline else ""
 
     def start(self, waiting: Waiting, placement: Placement) -> str | None:
         """Write run, processes, leases, event and task of one placement.
@@ -130,6 +147,8 @@ class Pass:
             for gpu, mib in taken
         ]
         Lease.objects.bulk_create(leases)
+        if waiting.demand.is_flowline:
+            self.dispatch.take()
         if task.is_session:
             self.sessions.take()
             RunArtifact.objects.create(run=run, version=task.session.dataset_version, usage=Usage.USED)

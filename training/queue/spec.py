@@ -134,7 +134,7 @@ def optional(check: Callable[[object], Any]) -> Callable[[object], Any]:
 
 RULES: dict[str, Callable[[object], Any]] = {
     "command": command,
-    "name": text(200),
+    "name": text(255),
     "project": text(100, is_name=True),
     "cwd": directory,
     "env": environment,
@@ -209,6 +209,8 @@ class TaskSpec:
     hold: bool = False
     is_demo: bool = False
     is_session: bool = False
+    is_flowline: bool = False
+    """Shares GPUs by the rules of FlowLine, whatever memory it says it needs."""
 
     @classmethod
     def clean(cls, data: Mapping[str, object]) -> "TaskSpec":
@@ -222,7 +224,7 @@ class TaskSpec:
         errors: dict[str, list[str]] = {}
         if self.gpus == 0 and self.gpu_memory_mib is not None:
             errors["gpu_memory_mib"] = [f"{self.gpu_memory_mib} needs gpus of at least 1, not 0"]
-        if self.exclusive is False and self.gpus and self.gpu_memory_mib is None:
+        if self.exclusive is False and self.gpus and self.gpu_memory_mib is None and not self.is_flowline:
             errors["gpu_memory_mib"] = ["is required when exclusive is false: sharing needs the memory to reserve"]
         if self.gpus == 0 and self.cpus == 0 and not self.is_demo:
             errors["cpus"] = ["0 is not allowed without GPUs: a task takes at least one CPU slot or one GPU"]
@@ -244,7 +246,8 @@ class TaskSpec:
     def task_fields(self) -> dict[str, Any]:
         """Values of the Task columns."""
         values = asdict(self)
-        del values["exclusive"], values["cpus"], values["hold"]
+        for name in ("exclusive", "cpus", "hold", "is_flowline"):
+            del values[name]
         return {
             **values,
             "is_exclusive": self.is_exclusive,

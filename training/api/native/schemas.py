@@ -31,7 +31,7 @@ class Resources(s.Serializer[dict[str, object]]):
 
 
 class TaskChange(Resources):
-    name = s.CharField(max_length=200, default="", allow_blank=True)
+    name = s.CharField(max_length=255, default="", allow_blank=True)
     tags = s.ListField(child=s.CharField(max_length=100), max_length=100, default=list)
 
 
@@ -110,7 +110,7 @@ class DryRunAnswer(s.Serializer[dict[str, object]]):
 
 
 class RunChange(s.Serializer[dict[str, object]]):
-    name = s.CharField(max_length=200, required=False, allow_blank=True)
+    name = s.CharField(max_length=255, required=False, allow_blank=True)
     tags = s.ListField(child=s.CharField(max_length=100), max_length=100, required=False)
     notes = s.CharField(max_length=100_000, required=False, allow_blank=True)
 
