@@ -3,8 +3,10 @@
 import atexit
 import contextlib
 import functools
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +25,8 @@ from tests.waiting import until
 REPOSITORY = Path(__file__).resolve().parent.parent
 KEY = "static-key-of-this-test-server"
 START_WITHIN_S = 60
+# How many parallel workers find ports of their own.
+WORKERS = 16
 # Nothing of the test run itself reaches the server but what finds the interpreter and its libraries.
 PASSED_ON = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
 
@@ -148,10 +153,28 @@ def server_environment(home: Path) -> dict[str, str]:
 
 
 def free_port() -> int:
+    """A port that nobody else gets between now and its use: each parallel worker takes others, the system none."""
+    return next(port for port in _own_ports if can_listen(port))
+
+
+def own_ports() -> Iterator[int]:
+    """A share of the ports from 10240 to 32767, below those that the system hands out, from a random one on."""
+    worker, size = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), 22528 // WORKERS
+    first = 10240 + size * (int(worker.removeprefix("gw")) % WORKERS)
+    start = random.randrange(size)
+    return itertools.cycle([*range(first + start, first + size), *range(first, first + start)])
+
+
+_own_ports = own_ports()
+
+
+def can_listen(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return True
+    return False
 
 
 def prepare_database(home: Path, env: dict[str, str]) -> None:

@@ -81,7 +81,7 @@ def test_lost_answers_double_nothing(server: TrackingServer, tmp_path: Path) -> 
 
 
 def test_a_slow_server_does_not_slow_the_training(server: TrackingServer, tmp_path: Path) -> None:
-    server.slow_s = 0.5
+    server.slow_s = 2
     status, out, _ = run_script(
         tmp_path,
         """
@@ -94,7 +94,7 @@ def test_a_slow_server_does_not_slow_the_training(server: TrackingServer, tmp_pa
         """,
         env=server.env,
     )
-    assert (status, float(out) < 0.4) == (0, True)
+    assert (status, float(out) < 1.8) == (0, True)
     assert server.run().values("n") == list(range(2000))
 
 
