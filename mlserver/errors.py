@@ -87,6 +87,13 @@ class Unavailable(ServerError):
     retry_after_s = 5
 
 
+class UpgradeRequired(ServerError):
+    """The path is a WebSocket, and the request is a plain one."""
+
+    status = 426
+    code = "upgrade_required"
+
+
 class TooManyRequests(ServerError):
     """A limit was passed; `retry_after_s` says when the next call is let in."""
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.request import Request
 
@@ -13,6 +14,7 @@ from mlserver.accounts.models import ApiKey
 from mlserver.accounts.origins import refuse_foreign_origin
 from mlserver.accounts.peers import peer_of
 from mlserver.accounts.scopes import Scope
+from mlserver.api.sockets import is_handshake
 
 LOOPBACK_USER = "loopback"
 
@@ -57,13 +59,18 @@ class TrustedLoopbackAuthentication(BaseAuthentication):
 
 
 class BrowserAuthentication(SessionAuthentication):
-    """A logged-in session, from our own pages only: Origin must match, unsafe calls carry the CSRF token."""
+    """A logged-in session, from our own pages only: Origin must match, unsafe calls carry the CSRF token.
+
+    A WebSocket carries none, so its handshake must have an Origin; browsers always send one.
+    """
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
         user = _session_user(request)
         if user is None:
             return None
         refuse_foreign_origin(request._request)
+        if is_handshake(request) and "HTTP_ORIGIN" not in request.META:
+            raise PermissionDenied("A WebSocket of a logged-in session is opened by our own pages: Origin is missing")
         self.enforce_csrf(cast(Request, request._request))
         return user, None
 

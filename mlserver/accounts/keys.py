@@ -14,6 +14,7 @@ from mlserver.accounts.bootstrap import first_admin
 from mlserver.accounts.failed_keys import FailedKeys
 from mlserver.accounts.models import ApiKey, digest_of
 from mlserver.accounts.scopes import Scope
+from mlserver.api import sockets
 from mlserver.errors import TooManyRequests
 
 log = logging.getLogger(__name__)
@@ -32,11 +33,15 @@ class StaticKey:
 
 
 def presented_key(meta: Mapping[str, str]) -> str | None:
-    """The key of the call: `Authorization` counts before `X-API-Key`, that before `X-Auth-Token`."""
+    """The key of the call: `Authorization` counts before `X-API-Key`, that before `X-Auth-Token`.
+
+    In the handshake of a WebSocket a key that was offered as a subprotocol counts last.
+    """
     scheme, _, key = meta.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
     if scheme.lower() in KEY_SCHEMES and key.strip():
         return key.strip()
-    return meta.get("HTTP_X_API_KEY", "").strip() or meta.get("HTTP_X_AUTH_TOKEN", "").strip() or None
+    named = meta.get("HTTP_X_API_KEY", "").strip() or meta.get("HTTP_X_AUTH_TOKEN", "").strip()
+    return named or meta.get(sockets.KEY) or None
 
 
 def resolve_key(key: str, address: str) -> tuple[User, ApiKey | StaticKey]:

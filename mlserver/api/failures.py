@@ -19,7 +19,7 @@ from rest_framework.response import Response
 
 from mlserver.api.bodies import Failure, body_for, is_machine_path, validation_status_of
 from mlserver.api.rendering import json_response
-from mlserver.errors import Invalid, ServerError, TooManyRequests, Unavailable
+from mlserver.errors import Invalid, ServerError, TooManyRequests, Unavailable, UpgradeRequired
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,8 @@ def _of_tree(error: ServerError) -> Failure:
     headers = {}
     if isinstance(error, TooManyRequests | Unavailable):
         headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, UpgradeRequired):
+        headers["Upgrade"] = "websocket"
     return Failure(
         error.status,
         error.message,

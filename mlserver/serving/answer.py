@@ -6,17 +6,19 @@ not fetched yet stays where it is (a file on disk, a generator), so a slow clien
 
 import contextvars
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
+from types import MappingProxyType
 from typing import Any
 
 from a2wsgi.wsgi import build_environ
 
-from mlserver.api import streams, uploads
+from mlserver.api import sockets, streams, uploads
 
 PIECE_BYTES = 256 * 1024
+INTERNAL = (streams.HEADER, uploads.HEADER, sockets.HEADER)
 # The length of a response that stands for another one says nothing about that one.
-NOT_SENT = (streams.HEADER.lower(), uploads.HEADER.lower(), "content-length")
+NOT_SENT = (*(name.lower() for name in INTERNAL), "content-length")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -28,16 +30,19 @@ class Answer:
     may each be made in another thread.
     """
 
-    def __init__(self, app: Callable[..., Any], scope: Any, body: bytes, *, is_fed: bool = False) -> None:
-        """With `is_fed` the body is not here: the application may answer a receiver that wants it."""
+    def __init__(
+        self, app: Callable[..., Any], scope: Any, body: bytes, facts: Mapping[str, object] = MappingProxyType({})
+    ) -> None:
+        """`facts` come into the environ: what the application must know and no client may say."""
         self.status = 0
         self.headers: Headers = []
         self.stream: streams.Stream | None = None
         self.receiver: uploads.Receiver | None = None
+        self.socket: sockets.Socket | None = None
         self.is_whole = False
         self._app = app
         environ = build_environ(scope, BytesIO(body))  # type: ignore[arg-type]  # any file does
-        self._environ = {**environ, uploads.IS_FED: is_fed}
+        self._environ = {**environ, uploads.IS_FED: False, **facts}
         self._context = contextvars.copy_context()
         self._lock = threading.Lock()
         self._written: list[bytes] = []
@@ -63,11 +68,12 @@ class Answer:
         return self._piece()
 
     def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
-        tokens = {name: value for name, value in headers if name in (streams.HEADER, uploads.HEADER)}
+        tokens = {name: value for name, value in headers if name in INTERNAL}
         if tokens:  # taken here, where the response is still alive
             headers = [pair for pair in headers if pair[0].lower() not in NOT_SENT]
             self.stream = streams.take(tokens.get(streams.HEADER, ""))
             self.receiver = uploads.take(tokens.get(uploads.HEADER, ""))
+            self.socket = sockets.take(tokens.get(sockets.HEADER, ""))
         self.status = int(status.split(" ", 1)[0])
         self.headers = [
             (name.strip().lower().encode("latin1"), value.strip().encode("latin1")) for name, value in headers

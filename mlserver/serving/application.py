@@ -1,8 +1,8 @@
 """The ASGI application: Django as WSGI in a bounded pool of threads, long and endless answers as coroutines beside it.
 
 A thread is taken when the whole request body is here and given back before anything is written, so slow clients and
-followers cost a coroutine each, never a thread. Of an upload the thread is taken first, for the headers alone; its body
-is fed to a receiver (mlserver.serving.feeding).
+followers cost a coroutine each, never a thread; so do WebSockets (mlserver.serving.sockets). Of an upload the thread is
+taken first, for the headers alone; its body is fed to a receiver (mlserver.serving.feeding).
 """
 
 import asyncio
@@ -13,10 +13,11 @@ from typing import Any
 import orjson
 from django.http import HttpResponse
 
-from mlserver.api import streams
+from mlserver.api import streams, uploads
 from mlserver.api.bodies import Failure, body_for
 from mlserver.serving.answer import Answer, Headers
 from mlserver.serving.feeding import Feeding
+from mlserver.serving.headers import drop_ambiguous_headers
 from mlserver.serving.request_body import (
     Disconnected,
     Message,
@@ -29,6 +30,7 @@ from mlserver.serving.request_body import (
     read_body,
     upload_limit_of,
 )
+from mlserver.serving.sockets import Sockets
 
 Send = Callable[[Message], Awaitable[None]]
 NOT_READ_ON = (401, 408, 413, 503)
@@ -52,12 +54,14 @@ class Application:
         self._wsgi = wsgi
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="WSGI")
         self._feeding = Feeding()
+        self._sockets = Sockets(wsgi, self._threads)
         self._body_limit = body_limit
         self._upload_limit = upload_limit
         self._streaming: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await self._sockets.serve(scope, receive, send)
             return
         limit = self._upload_limit(scope)
         if limit is not None:
@@ -81,7 +85,7 @@ class Application:
         drop_ambiguous_headers(scope)
         # Django refuses chunks, which WSGI does not know; here it never sees any.
         scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"transfer-encoding"]
-        answer = Answer(self._wsgi, scope, b"", is_fed=True)
+        answer = Answer(self._wsgi, scope, b"", {uploads.IS_FED: True})
         first = await self._in_thread(answer.begin)
         if answer.receiver is None:
             await self._write(answer, first, scope["method"], receive, self._reading_rest(body, send, answer.status))
@@ -164,6 +168,7 @@ class Application:
 
     def end_streams(self) -> None:
         self._feeding.end()
+        self._sockets.end()
         for writing in self._streaming:
             writing.cancel()
 
@@ -198,12 +203,6 @@ async def _cancel_when_gone(receive: Receive, writing: asyncio.Task[None]) -> No
     while (await receive())["type"] != "http.disconnect":
         pass
     writing.cancel()
-
-
-def drop_ambiguous_headers(scope: Scope) -> None:
-    """`X_Forwarded_For` would reach Django under the name of `X-Forwarded-For`, past a proxy that sets the latter."""
-    if any(b"_" in name for name, _ in scope["headers"]):
-        scope["headers"] = [pair for pair in scope["headers"] if b"_" not in pair[0]]
 
 
 async def refuse(scope: Scope, send: Send, failure: Failure) -> None:

@@ -9,18 +9,17 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from mlserver.serving.stalled import StallTimer
+
 # Above what honest clients pipeline.
 PIPELINE_DEPTH = 16
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(StallTimer, HttpToolsProtocol):
     # From the first byte (of a new connection: from its beginning) to the end of the headers.
     head_within_s = 20.0
-    # The transport holds 64 KiB and says so when it has got rid of 48: slower than that is not reading.
-    stalled_after_s = 30.0
 
     _head_timer: asyncio.TimerHandle | None = None
-    _stall_timer: asyncio.TimerHandle | None = None
     _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -38,18 +37,17 @@ class Protocol(HttpToolsProtocol):
         if len(self.pipeline) > PIPELINE_DEPTH:
             self.transport.abort()
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._stall_timer = self.loop.call_later(self.stalled_after_s, self.transport.abort)
-
-    def resume_writing(self) -> None:
+    def handle_websocket_upgrade(self) -> None:
+        """Another protocol has the connection from here on, so nothing of this one may still be answering."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
         self._forget_stall()
-        super().resume_writing()
+        super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The request that is being answered learns of it; uvicorn tells only the newest, which may wait behind."""
         self._forget_head()
-        self._forget_stall()
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
@@ -67,8 +65,3 @@ class Protocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-
-    def _forget_stall(self) -> None:
-        if self._stall_timer is not None:
-            self._stall_timer.cancel()
-            self._stall_timer = None

@@ -12,12 +12,16 @@ import uvicorn
 from mlserver.asgi import application
 from mlserver.serving.options import Options
 from mlserver.serving.protocol import Protocol
+from mlserver.serving.socket_protocol import SocketProtocol
 
 GRACE_S = 1
 # Longer than clients keep an idle connection, so the server is not the one to close it under their next request.
 KEEP_ALIVE_S = 75
 # Beyond as many connections (followers are one each) or requests at once, the answer is 503.
 MOST_CONNECTIONS = 2048
+# What a client of a WebSocket may send at once, and how often it must show that it is there.
+LARGEST_FRAME_BYTES = 1024**2
+PING_EVERY_S = 30.0
 # Files that are no connections: the database, logs, static files on their way.
 OTHER_FILES = 256
 
@@ -54,7 +58,11 @@ def run(listeners: list[socket.socket], options: Options) -> None:
         interface="asgi3",
         loop="uvloop",
         http=Protocol,
-        ws="none",
+        ws=SocketProtocol,
+        ws_max_size=LARGEST_FRAME_BYTES,
+        ws_ping_interval=PING_EVERY_S,
+        ws_ping_timeout=PING_EVERY_S,
+        ws_per_message_deflate=False,  # it would cost each of them some 50 KiB, and time of the event loop
         lifespan="off",
         log_config=None,
         access_log=is_debug,
