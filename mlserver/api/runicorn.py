@@ -3,6 +3,7 @@
 from django.urls import path
 
 from gpus.api.runicorn import GpuTelemetry
+from training.api.runicorn.logs import RunLogSocket
 from training.api.runicorn.metrics import CacheStatistics, FastMetrics, StepMetrics, TimeMetrics
 
 urlpatterns = [
@@ -10,6 +11,8 @@ urlpatterns = [
     path("api/runs/<str:run_id>/metrics", TimeMetrics.as_view()),
     path("api/runs/<str:run_id>/metrics_step", StepMetrics.as_view()),
     path("api/metrics/cache/stats", CacheStatistics.as_view()),
+    # R10
+    path("api/runs/<str:run_id>/logs/ws", RunLogSocket.as_view()),
     # R20
     path("api/v2/experiments/<str:id>/metrics/fast", FastMetrics.as_view()),
     # R44

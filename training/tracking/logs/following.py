@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from training.tracking.logs.files import LoggedRun, has_exit_record
 from training.tracking.logs.lines import Line
@@ -14,6 +15,13 @@ STEP_BYTES = 256 * 1024
 
 # Reads of all followers share a few threads; an idle follower holds none, and no open file.
 _readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="log-follow")
+
+T = TypeVar("T")
+
+
+async def aside(step: Callable[[], T]) -> T:
+    """`step`, which reads a log or asks the database, in one of the threads of all followers."""
+    return await asyncio.get_running_loop().run_in_executor(_readers, step)
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ async def follow(
     clock = asyncio.get_running_loop()
     wait_s, said_at, asked_at, status = pace.first_wait_s, clock.time(), -pace.status_every_s, None
     while not is_gone():
-        lines = await clock.run_in_executor(_readers, log.advance)
+        lines = await aside(log.advance)
         if lines or clock.time() - said_at >= pace.keep_alive_s:
             yield lines
             said_at = clock.time()
@@ -119,7 +127,7 @@ async def follow(
             return
         if log.has_all or clock.time() - asked_at >= pace.status_every_s:
             asked_at = clock.time()
-            status = await clock.run_in_executor(_readers, final_status)
+            status = await aside(final_status)
             if status is not None:
                 log.is_over = True
                 continue

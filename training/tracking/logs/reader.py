@@ -50,6 +50,15 @@ def tail(run: LoggedRun, rank: int = 0, lines: int = 100, selection: Selection =
         return Page(annotated(found, index), _end(log, index, selection), log.size, scanned_from)
 
 
+def start_of_tail(run: LoggedRun, rank: int = 0, lines: int = MAX_LINES) -> int | None:
+    """Where the last `lines` (at most 10,000) begin, as `tail` finds them; None without a log."""
+    with opened_log(run, rank) as log:
+        if log is None:
+            return None
+        found = newest_lines(Backward(log, LogIndex(None), None, TAIL_BYTES), min(lines, MAX_LINES), ALL)
+        return found[0].offset if found else log.size
+
+
 def from_offset(
     run: LoggedRun,
     offset: int,
