@@ -15,11 +15,11 @@ from mlserver.enqueue import enqueue
 @admin.register(Node)
 class NodeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     list_display = (
-        "name", "pool", "is_enabled", "is_reporting", "gpu_count", "cpu_slots", "memory_mib", "driver_version",
+        "name", "is_enabled", "is_reporting", "gpu_count", "cpu_slots", "memory_mib", "driver_version",
         "agent_seen_at",
     )  # fmt: skip
-    list_filter = ("is_enabled", "pool")
-    search_fields = ("name", "pool", "boot_id", "driver_version")
+    list_filter = ("is_enabled", "pools")
+    search_fields = ("name", "boot_id", "driver_version")
     # Facts that every start reads again.
     readonly_fields = (
         "name", "boot_id", "cpu_slots", "memory_mib", "driver_version", "agent_seen_at", "host_sampled_at",

@@ -1,4 +1,4 @@
-"""Machines and their devices, with the newest sample of each."""
+"""Machines and their devices, with the newest sample of each, and the pools they are in."""
 
 from datetime import timedelta
 
@@ -9,13 +9,14 @@ from django.utils import timezone
 SAMPLE_MAX_AGE = timedelta(seconds=2)
 # The agent speaks every second; this long a silence is no hiccup and no restart of the server.
 SILENT_AFTER = timedelta(seconds=10)
+# Name of the pool that is always there and holds everything.
+DEFAULT_POOL = "default"
 
 
 class Node(models.Model):
     """A machine that runs work. `boot_id` tells one boot of it from the next."""
 
     name = models.CharField(max_length=255, unique=True)
-    pool = models.CharField(max_length=64, default="default")
     boot_id = models.CharField(verbose_name="boot ID", max_length=64, blank=True)
     cpu_slots = models.PositiveIntegerField(
         verbose_name="CPU slots", help_text="tasks without GPUs take at least one of these"
@@ -105,3 +106,25 @@ class Gpu(models.Model):
     def release_quarantine(self) -> bool:
         changed = Gpu.objects.filter(pk=self.pk).exclude(quarantined_at=None)
         return bool(changed.update(quarantined_at=None, quarantine_reason=""))
+
+
+class Pool(models.Model):
+    """Where tasks may run: whole nodes with all their GPUs, and single GPUs. The default one holds everything."""
+
+    name = models.CharField(max_length=64, unique=True)
+    description = models.TextField(blank=True)
+    nodes = models.ManyToManyField(Node, related_name="pools", blank=True, help_text="with all their GPUs")
+    gpus = models.ManyToManyField(
+        Gpu, verbose_name="GPUs", related_name="pools", blank=True, help_text="single devices of other nodes"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_default(self) -> bool:
+        return self.name == DEFAULT_POOL

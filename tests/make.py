@@ -8,10 +8,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from gpus.models import Gpu, Node
+from gpus.models import Gpu, Node, Pool
 from mlserver.accounts.models import ApiKey
 from registry.models import Artifact, ArtifactFile, ArtifactVersion, Blob, DatasetFacts
-from training.models import Event, Lease, Run, RunProcess, RunStatus, Series, SessionEpoch, Task, TrainingSession
+from training.models import Event, Lease, Queue, Run, RunProcess, RunStatus, Series, SessionEpoch, Task, TrainingSession
 
 _numbers = count(1)
 
@@ -58,6 +58,18 @@ def make_gpu(node: Node | None = None, **fields: Any) -> Gpu:
         **fields,
     }
     return Gpu.objects.create(node=node, **fields)
+
+
+def make_pool(name: str, *members: Node | Gpu, **fields: Any) -> Pool:
+    """A pool of nodes and single GPUs."""
+    pool = Pool.objects.create(name=name, **fields)
+    pool.nodes.set(member for member in members if isinstance(member, Node))
+    pool.gpus.set(member for member in members if isinstance(member, Gpu))
+    return pool
+
+
+def make_queue(name: str, **fields: Any) -> Queue:
+    return Queue.objects.create(name=name, **fields)
 
 
 def make_task(owner: User | None = None, **fields: Any) -> Task:

@@ -254,5 +254,4 @@ def threads_of_a_rank() -> int:
 
 def _has_gpus() -> bool:
     """Is there a device that tasks of the default pool may ever get? Switched off ones do not count."""
-    usable = Gpu.objects.filter(is_enabled=True, is_present=True, node__is_enabled=True, node__pool=TaskSpec.pool)
-    return usable.exists()
+    return Gpu.objects.filter(is_enabled=True, is_present=True, node__is_enabled=True).exists()

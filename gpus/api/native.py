@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gpus.availability import why_not_schedulable
-from gpus.models import Gpu, Node
+from gpus.models import DEFAULT_POOL, Gpu, Node
 from gpus.switches import switch
 from mlserver.accounts.scopes import Scope
 from mlserver.api.filtering import Filters, Flag
@@ -23,7 +23,7 @@ class NodeAnswer(s.Serializer[Row]):
 
     id = s.IntegerField()
     name = s.CharField(help_text="host name")
-    pool = s.CharField()
+    pools = s.ListField(child=s.CharField(), help_text="names of the pools it is in as a whole")
     enabled = s.BooleanField(help_text="false: nothing new is placed here")
     cpu_slots = s.IntegerField()
     memory_mib = s.IntegerField(help_text="memory that tasks may reserve")
@@ -73,9 +73,16 @@ class GpuSwitch(s.Serializer[Row]):
     enabled = s.BooleanField()
 
 
+class InPool(filters.CharFilter):  # type: ignore[misc]  # django-filter has no types
+    """Nodes that are in this pool as a whole; all are in the default one."""
+
+    def filter(self, qs: Any, value: str) -> Any:
+        return qs if value in ("", DEFAULT_POOL) else qs.filter(pools__name=value)
+
+
 class NodeFilters(Filters):
     name = filters.CharFilter()
-    pool = filters.CharFilter()
+    pool = InPool(label="name of a pool")
     enabled = Flag("is_enabled")
 
 
@@ -94,11 +101,13 @@ class NodeSet(ReadSet):
     """Machines that run work, and whether their agents report."""
 
     noun = "node"
-    queryset = Node.objects.annotate(present_gpus=Count("gpus", filter=Q(gpus__is_present=True)))
+    queryset = Node.objects.annotate(
+        present_gpus=Count("gpus", filter=Q(gpus__is_present=True), distinct=True)
+    ).prefetch_related("pools")
     serializer_class = NodeAnswer
     filterset_class = NodeFilters
     ordering = "id"
-    ordering_fields = ("id", "name", "pool")
+    ordering_fields = ("id", "name")
 
     def render(self, rows: list[Any]) -> list[Row]:
         return [node_row(node) for node in rows]
@@ -140,11 +149,11 @@ def read_switch(data: Any) -> bool:
 
 
 def node_row(node: Any) -> Row:
-    """`node` with `present_gpus`."""
+    """`node` with `present_gpus` and its pools."""
     return {
         "id": node.pk,
         "name": node.name,
-        "pool": node.pool,
+        "pools": [DEFAULT_POOL, *sorted(pool.name for pool in node.pools.all() if not pool.is_default)],
         "enabled": node.is_enabled,
         "cpu_slots": node.cpu_slots,
         "memory_mib": node.memory_mib,

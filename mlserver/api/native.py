@@ -6,6 +6,7 @@ from gpus.api.native import GpuSet, NodeSet
 from mlserver.accounts.api import ApiKeyViewSet
 from training.api.native.events import EventSet
 from training.api.native.leases import LeaseSet
+from training.api.native.lines import PoolSet, QueueSet, UserLimitsSet
 from training.api.native.logs import RunLogs
 from training.api.native.metrics import RunMetrics
 from training.api.native.processes import ProcessSet
@@ -50,6 +51,25 @@ urlpatterns = [
     path("api/v1/nodes/<int:pk>", NodeSet.as_view({"get": "retrieve"}, detail=True)),
     path("api/v1/gpus", GpuSet.as_view({"get": "list"})),
     path("api/v1/gpus/<int:pk>", GpuSet.as_view({"get": "retrieve", "patch": "partial_update"}, detail=True)),
+    # what tasks wait in, and where they may run
+    path("api/v1/pools", PoolSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "api/v1/pools/<int:pk>",
+        PoolSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}, detail=True),
+        name="pool",
+    ),
+    path("api/v1/queues", QueueSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "api/v1/queues/<int:pk>",
+        QueueSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}, detail=True),
+        name="queue",
+    ),
+    path("api/v1/user-limits", UserLimitsSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "api/v1/user-limits/<int:pk>",
+        UserLimitsSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}, detail=True),
+        name="user-limit",
+    ),
     # N14
     path("api/v1/api-keys", ApiKeyViewSet.as_view({"get": "list", "post": "create"}), name="api-keys"),
     path(

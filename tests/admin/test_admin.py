@@ -20,7 +20,9 @@ from tests.make import (
     make_key,
     make_lease,
     make_node,
+    make_pool,
     make_process,
+    make_queue,
     make_run,
     make_series,
     make_session,
@@ -41,9 +43,11 @@ from training.models import (
     RunMedia,
     Spool,
     Task,
+    TaskDependency,
     TaskStatus,
     TrainingSession,
     Usage,
+    UserLimits,
 )
 from training.queue import control
 
@@ -78,6 +82,10 @@ def one_of_each() -> None:
     root = ImportedRoot.objects.create(path="/data/runicorn", owner=run.owner)
     RunFolder.objects.create(run=run, root=root, path=f"vision/resnet/runs/{run.pk}")
     DispatchLoop.toggle()
+    make_pool("fast", run.leases.get().gpu, run.leases.get().gpu.node)
+    make_queue("night", max_gpus=1)
+    UserLimits.objects.create(user=run.owner, max_running=1)
+    TaskDependency.objects.create(task=make_task(), needs=run.task)
     RunAlias.objects.create(run=run, alias="20260101_000000_abcdef")
     RunEnvironment.objects.create(run=run, facts={"python": "3.11.7"})
     RunMedia.objects.create(run=run, name="1_abcdef_sample.png", key="sample")

@@ -10,6 +10,7 @@ from django.urls import get_resolver, resolve
 from django.urls.resolvers import URLPattern, URLResolver
 from drf_spectacular.validation import validate_schema
 
+from gpus.models import Pool
 from mlserver.api import native, sessions
 from tests.logs import WrittenLog
 from tests.make import (
@@ -27,6 +28,7 @@ from tests.make import (
     make_task,
     make_version,
 )
+from training.models import UserLimits
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 DOCUMENTED = {
@@ -54,6 +56,12 @@ DOCUMENTED = {
     ("/api/v1/nodes/{id}", "get"),
     ("/api/v1/gpus", "get"),
     ("/api/v1/gpus/{id}", "get patch"),
+    ("/api/v1/pools", "get post"),
+    ("/api/v1/pools/{id}", "get patch delete"),
+    ("/api/v1/queues", "get post"),
+    ("/api/v1/queues/{id}", "get patch delete"),
+    ("/api/v1/user-limits", "get post"),
+    ("/api/v1/user-limits/{id}", "get patch delete"),
     ("/api/v1/api-keys", "get post"),
     ("/api/v1/api-keys/{id}", "get delete"),
 }
@@ -181,7 +189,7 @@ def assert_as_documented(schema: dict[str, Any], said: Any, node: dict[str, Any]
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("noun", ["tasks", "runs", "processes", "events", "leases"])
+@pytest.mark.parametrize("noun", ["tasks", "runs", "processes", "events", "leases", "pools", "queues", "user-limits"])
 def test_it_answers_exactly_the_documented_fields(noun, schema):
     task = make_task(status="active", env={"A": "b"}, config={"lr": 1})
     run = make_run(task, node=make_node())
@@ -189,6 +197,9 @@ def test_it_answers_exactly_the_documented_fields(noun, schema):
     make_series(run)
     make_process(run)
     make_event(task, run=run)
+    Pool.objects.update(name="fast")
+    Pool.objects.get().gpus.set(run.leases.values_list("gpu", flat=True))
+    UserLimits.objects.create(user=task.owner, max_gpus=3)
     client = make_client(task.owner)
 
     rows = client.get(f"/api/v1/{noun}").json()["results"]
@@ -259,7 +270,8 @@ def test_it_answers_the_system_with_exactly_the_documented_fields(schema):
 def test_it_documents_the_filters_that_are_taken(schema):
     taken = {it["name"] for it in schema["paths"]["/api/v1/tasks"]["get"]["parameters"]}
     assert taken == {
-        "status", "owner", "project", "source", "pool", "queue", "tag", "search", "created_after", "created_before",
+        "status", "owner", "project", "source", "pool", "queue", "tag", "label", "array", "job_id", "search",
+        "created_after", "created_before",
         "cursor", "page_size", "ordering", "count",
     }  # fmt: skip
 
@@ -298,9 +310,11 @@ def test_it_documents_where_a_state_is_in_the_way(schema):
     actions = {(f"{task}/{action}", "post") for action in ("stop", "hold", "release", "retry")}
     trainings = {("/api/v1/training/{session_id}/stop", "post"), ("/api/v1/training/queue/{session_id}", "delete")}
     stored = {("/api/v1/models", "post"), ("/api/v1/models/{model_name}", "delete"), ("/api/v1/datasets", "post")}
+    lines = {(f"/api/v1/{noun}", "post") for noun in ("pools", "queues", "user-limits")}
+    lines |= {(f"/api/v1/{noun}/{{id}}", method) for noun in ("pools", "queues") for method in ("patch", "delete")}
     run = "/api/v1/runs/{id}"
     runs = {("/api/v1/runs", "post"), *((f"{run}/{noun}", "post") for noun in ("metrics", "heartbeat", "finish"))}
-    assert found == actions | {(task, "patch"), (task, "delete"), *runs} | trainings | stored
+    assert found == actions | {(task, "patch"), (task, "delete"), *runs} | trainings | stored | lines
     stop = schema["paths"][f"{task}/stop"]["post"]
     assert "409 when it had ended before" in stop["description"]
     assert stop["responses"]["200"]["description"] == "it waited or was held, and has ended"
@@ -312,7 +326,8 @@ def test_it_documents_the_idempotency_key_where_something_is_created(schema):
         for path, _, operation in operations(schema)
         if any(it["name"] == "Idempotency-Key" for it in operation.get("parameters", []))
     }
-    assert taken == {"/api/v1/tasks", "/api/v1/runs", "/api/v1/api-keys", "/api/v1/training/start"}
+    made = {f"/api/v1/{noun}" for noun in ("tasks", "runs", "pools", "queues", "user-limits", "api-keys")}
+    assert taken == made | {"/api/v1/training/start"}
 
 
 def test_it_files_the_training_api_under_a_tag_of_its_own(schema):

@@ -70,7 +70,7 @@ def test_it_releases_quarantines(browser):
 
 def test_it_offers_the_switches_and_no_facts(browser):
     gpu = make_gpu(make_node("box"))
-    for name, row, fields in (("gpu", gpu, ["is_enabled"]), ("node", gpu.node, ["pool", "is_enabled"])):
+    for name, row, fields in (("gpu", gpu, ["is_enabled"]), ("node", gpu.node, ["is_enabled"])):
         page = browser.get(reverse(f"admin:gpus_{name}_change", args=[row.pk]))
         assert list(page.context["adminform"].form.fields) == fields
         assert browser.get(reverse(f"admin:gpus_{name}_add")).status_code == 403
@@ -80,6 +80,6 @@ def test_a_form_writes_its_own_columns_and_asks_for_a_pass(browser, django_captu
     gpu = make_gpu(make_node("box"))
     with django_capture_on_commit_callbacks() as passes:
         browser.post(reverse("admin:gpus_gpu_change", args=[gpu.pk]), {})
-        browser.post(reverse("admin:gpus_node_change", args=[gpu.node_id]), {"pool": "night", "is_enabled": "on"})
+        browser.post(reverse("admin:gpus_node_change", args=[gpu.node_id]), {})
     gpu = Gpu.objects.select_related("node").get()
-    assert (gpu.is_enabled, gpu.node.pool, gpu.node.is_enabled, len(passes)) == (False, "night", True, 2)
+    assert (gpu.is_enabled, gpu.node.is_enabled, len(passes)) == (False, False, 2)

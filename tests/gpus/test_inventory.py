@@ -33,12 +33,12 @@ def test_it_registers_this_machine(settings):
 
 def test_it_updates_the_same_row_after_a_reboot_and_keeps_its_switches(settings):
     settings.CPU_SLOTS = 3
-    before = make_node(socket.gethostname(), boot_id="earlier", is_enabled=False, pool="big")
+    before = make_node(socket.gethostname(), boot_id="earlier", is_enabled=False)
     node = register_node()
 
     assert node.pk == before.pk and Node.objects.count() == 1
     assert node.boot_id != "earlier" and node.cpu_slots == 3
-    assert not node.is_enabled and node.pool == "big"
+    assert not node.is_enabled
 
 
 def test_it_is_the_same_node_under_another_host_name(home, monkeypatch):

@@ -24,7 +24,7 @@ def gpu(index: int, **values: Any) -> GpuLedger:
 
 
 def node(*gpus: GpuLedger, **values: Any) -> NodeLedger:
-    made = {"id": 1, "name": "box", "pool": "default", "cpu_slots": 4, "memory_mib": 64 * GIB, **values}
+    made = {"id": 1, "name": "box", "cpu_slots": 4, "memory_mib": 64 * GIB, **values}
     return NodeLedger(gpus=list(gpus), **made)
 
 
@@ -124,8 +124,19 @@ def test_it_uses_another_node_when_the_first_is_full() -> None:
 
 
 def test_it_stays_in_the_pool_that_was_asked_for() -> None:
-    assert placed(demand(pool="fast"), node(gpu(0)), node(gpu(0), id=2, name="racer", pool="fast")) == ("racer", [0])
+    assert placed(demand(pool="fast"), node(gpu(0)), node(gpu(0), id=2, name="racer", pools={"fast"})) == ("racer", [0])
     assert refused(demand(pool="slow"), node(gpu(0))) == "no node of pool 'slow' is registered"
+
+
+def test_it_takes_the_single_devices_of_a_pool_and_no_others() -> None:
+    box = node(gpu(0), gpu(1, pools={"fast"}), gpu(2, pools={"fast"}))
+    assert placed(demand(pool="fast", gpus=2), box) == ("box", [1, 2])
+    assert refused(demand(pool="fast", gpus=3), box) == "needs 3 GPUs, node box has 2 in pool 'fast'"
+    assert placed(demand(pool="fast", gpus=0, cpus=1), box) == ("box", [])
+
+
+def test_everything_is_in_the_default_pool() -> None:
+    assert placed(demand(gpus=2), node(gpu(0), gpu(1, pools={"fast"}), pools={"slow"})) == ("box", [0, 1])
 
 
 def test_it_says_that_no_node_is_registered() -> None:

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from gpus.models import Gpu, Node
-from tests.make import make_gpu, make_lease, make_node, make_run, make_task, make_user
+from tests.make import make_gpu, make_lease, make_node, make_pool, make_run, make_task, make_user
 from tests.together import together
 from training.models import Event, Lease, Run, RunProcess, Task
 from training.queue.flowline import DispatchCeiling
@@ -259,11 +259,26 @@ def test_the_demonstration_meets_no_ceiling_and_makes_none(user: User) -> None:
 
 
 def test_it_keeps_to_the_pool(user: User) -> None:
-    make_node(pool="slow")
-    task = waiting(user)
-    assert schedule() == []
-    task.refresh_from_db()
-    assert task.waiting_reason == "no node of pool 'default' is registered"
+    make_node()
+    slow = make_node("slow")
+    make_pool("slow", slow)
+    task, stranger = waiting(user, pool="slow"), waiting(user, pool="gone")
+    assert placed_tasks() == [task.pk]
+    assert task.runs.get().node == slow
+    stranger.refresh_from_db()
+    assert stranger.waiting_reason == "no node of pool 'gone' is registered"
+
+
+def test_it_keeps_to_the_single_gpus_of_a_pool(user: User) -> None:
+    node = make_node("box")
+    make_gpu(node)
+    gpu = make_gpu(node)
+    make_pool("fast", gpu)
+    first, second = (waiting(user, pool="fast", gpus=1, cpus=0) for _ in range(2))
+    assert placed_tasks() == [first.pk]
+    assert first.runs.get().leases.get().gpu == gpu
+    second.refresh_from_db()
+    assert second.waiting_reason.startswith("needs 1 GPU, 0 of 1 free: GPU 1: held by run ")
 
 
 def test_it_never_counts_a_gpu_that_the_driver_does_not_list(user: User) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from tests.make import make_gpu, make_node, make_run, make_task, make_user
+from tests.make import make_gpu, make_node, make_pool, make_run, make_task, make_user
 from tests.together import together
 from training.models import Event, Run, Task
 from training.queue.spec import TaskSpec
@@ -98,10 +98,11 @@ def test_a_dry_run_of_a_held_task_would_not_start(user: User) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"gpus": 1}, {"gpus": 1, "gpu_memory_mib": 100}, {"cpus": 9}, {"pool": "x"}, {"hold": True}]
+    "values", [{}, {"gpus": 1}, {"gpus": 1, "gpu_memory_mib": 100}, {"cpus": 9}, {"pool": "empty"}, {"hold": True}]
 )
 def test_a_dry_run_and_the_submission_say_the_same(user: User, values: dict[str, object]) -> None:
     make_gpu(make_node())
+    make_pool("empty")
     said = dry_run(spec(**values))
     task = submit(spec(**values), owner=user)
     assert (said["would_start"], said["waiting_reason"]) == (task.status == "active", task.waiting_reason)

@@ -37,7 +37,7 @@ class TaskAdmin(RecordAdmin):
     list_display_links = ("id", "name")
     list_filter = ("status", "source", "pool", "queue", "is_demo", ("deleted_at", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
-    search_fields = ("=id", "name", "project", "owner__username")
+    search_fields = ("=id", "name", "project", "owner__username", "job_id", "array_id")
     date_hierarchy = "created_at"
     form = TaskForm
     while_not_active = ("priority", "pool", "queue")

@@ -24,7 +24,7 @@ def session_rows(sessions: SessionQuerySet | None = None) -> "QuerySet[TrainingS
 def queued_rows() -> "QuerySet[TrainingSession, Row]":
     """Those that wait, in the order they get their turn; held ones have none yet and come last."""
     queued = session_rows().filter(task__status__in=QUEUED_STATUSES)
-    return queued.order_by("-task__status", "-task__priority", "task__queued_at", "task_id")
+    return queued.order_by("-task__status", "task__turn", "task_id")
 
 
 def render_sessions(rows: list[Row]) -> list[Row]:

@@ -20,6 +20,7 @@ def job_environment(
         "PYTHONUNBUFFERED": "1",
         "MLSERVER_RUN_ID": run.pk,
         "MLSERVER_TASK_ID": str(task.pk),
+        **array_environment(task),
         "MLSERVER_RUN_DIR": str(directory),
         "RUNICORN_DIR": str(paths.runs_root()),
         "CUDA_VISIBLE_DEVICES": ",".join(gpu_uuids(run)),
@@ -29,6 +30,17 @@ def job_environment(
     env = {"PATH": os.defpath, **inherited, **its_own, **task.env, **promised, **(rank or {})}
     # Behind what the task has of its own: the client must shadow nothing of the user's.
     return env | {"PYTHONPATH": os.pathsep.join(filter(None, [env.get("PYTHONPATH"), str(paths.sdk_root())]))}
+
+
+def array_environment(task: Task) -> dict[str, str]:
+    """Which of the tasks of its array this is; nothing outside arrays."""
+    if task.array_index is None:
+        return {}
+    return {
+        "MLSERVER_ARRAY_ID": task.array_id,
+        "MLSERVER_ARRAY_INDEX": str(task.array_index),
+        "MLSERVER_ARRAY_SIZE": str(task.array_size),
+    }
 
 
 def rank_environment(rank: int, ranks: int, port: int) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Tasks, runs and what belongs to them."""
 
 from training.models.alias import RunAlias
+from training.models.dependency import Condition, TaskDependency
 from training.models.dispatch import DispatchLoop, DispatchRules
 from training.models.environment import RunEnvironment
 from training.models.event import Event, EventType
@@ -9,6 +10,7 @@ from training.models.lease import Lease
 from training.models.media import RunMedia
 from training.models.metrics import MetricChunk, MetricGroup, MetricWord
 from training.models.process import RunProcess
+from training.models.queue import Queue, UserLimits
 from training.models.run import ExitClass, Run, RunStatus
 from training.models.run_artifact import RunArtifact, Usage
 from training.models.series import Series
@@ -17,30 +19,8 @@ from training.models.spool import Spool
 from training.models.task import Source, Task, TaskStatus
 
 __all__ = [
-    "DispatchLoop",
-    "DispatchRules",
-    "Event",
-    "EventType",
-    "ExitClass",
-    "ImportedRoot",
-    "Lease",
-    "MetricChunk",
-    "MetricGroup",
-    "MetricWord",
-    "Run",
-    "RunAlias",
-    "RunArtifact",
-    "RunEnvironment",
-    "RunFolder",
-    "RunMedia",
-    "RunProcess",
-    "RunStatus",
-    "Series",
-    "SessionEpoch",
-    "Source",
-    "Spool",
-    "Task",
-    "TaskStatus",
-    "TrainingSession",
-    "Usage",
-]
+    "Condition", "DispatchLoop", "DispatchRules", "Event", "EventType", "ExitClass", "ImportedRoot", "Lease",
+    "MetricChunk", "MetricGroup", "MetricWord", "Queue", "Run", "RunAlias", "RunArtifact", "RunEnvironment",
+    "RunFolder", "RunMedia", "RunProcess", "RunStatus", "Series", "SessionEpoch", "Source", "Spool", "Task",
+    "TaskDependency", "TaskStatus", "TrainingSession", "Usage", "UserLimits",
+]  # fmt: skip

@@ -10,7 +10,9 @@ from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from training.models.event import Event
-from training.models.tags import HasTag
+from training.models.job_id import new_job_id
+from training.models.tags import HasLabel, HasTag
+from training.models.turn import TurnField, turn_of
 
 
 class TaskStatus(models.TextChoices):
@@ -52,14 +54,20 @@ class TaskQuerySet(models.QuerySet["Task"]):
         now = timezone.now()
         due = Q(not_before=None) | Q(not_before__lte=now)
         unended = Q(status__in=(TaskStatus.WAITING, TaskStatus.ACTIVE))
-        return self.filter(due, unended, pending_runs__gt=0).in_turn()
+        return self.filter(due, unended, pending_runs__gt=0, unmet=0).in_turn()
 
     def in_turn(self) -> "TaskQuerySet":
-        """By priority, then age; within one status from the index `task_line`."""
-        return self.order_by("-priority", "queued_at", "pk")
+        """By priority, then age, with ageing, see `turn_of`; within one status from the index `task_line`."""
+        return self.order_by("turn", "pk")
 
     def tagged(self, tag: str) -> "TaskQuerySet":
         return self.filter(HasTag("tags", tag))
+
+    def of_array(self, array_id: str) -> "TaskQuerySet":
+        return self.filter(array_id=array_id, array_index__isnull=False)
+
+    def labelled(self, key: str, value: str) -> "TaskQuerySet":
+        return self.filter(HasLabel("labels", key, value))
 
     def with_newest_run(self) -> "TaskQuerySet":
         """Adds `newest_run_id`: the task-level pid, GPUs and log are those of this run."""
@@ -70,11 +78,21 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
 
 class Task(models.Model):
+    job_id = models.CharField(
+        verbose_name="job ID", max_length=16, unique=True, default=new_job_id, editable=False, help_text="public name"
+    )
     name = models.CharField(max_length=255, blank=True)
     project = models.CharField(max_length=100, default="default")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tasks")
     source = models.CharField(max_length=16, choices=Source.choices, default=Source.NATIVE)
     tags = models.JSONField(default=list, blank=True)
+    labels = models.JSONField(default=list, blank=True, help_text="a list of {key, value}")
+    description = models.TextField(blank=True)
+    array_id = models.CharField(
+        verbose_name="array ID", max_length=18, blank=True, help_text="what the tasks of one submission share"
+    )
+    array_index = models.PositiveIntegerField(null=True, blank=True, help_text="from 0 within its array")
+    array_size = models.PositiveIntegerField(null=True, blank=True)
 
     command = models.JSONField(help_text="a list is an argument vector, a string is given to /bin/sh -c")
     cwd = models.CharField(max_length=4096, blank=True, help_text="empty: the run directory")
@@ -92,6 +110,7 @@ class Task(models.Model):
     pool = models.CharField(max_length=64, default="default")
     queue = models.CharField(max_length=64, default="default")
     priority = models.IntegerField(default=0, help_text="higher first, -100..100")
+    queue_priority = models.IntegerField(default=0, help_text="that of its queue, added to its own")
     is_demo = models.BooleanField(verbose_name="demo", default=False, help_text="counts toward no ceiling")
     is_session = models.BooleanField(
         verbose_name="session", default=False, help_text="run by the built-in trainer, under its ceiling"
@@ -109,10 +128,12 @@ class Task(models.Model):
     retries_used = models.PositiveIntegerField(default=0)
     runs_completed = models.PositiveIntegerField(default=0)
     runs_failed = models.PositiveIntegerField(default=0)
+    unmet = models.PositiveIntegerField(default=0, help_text="tasks it still depends on")
     not_before = models.DateTimeField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     queued_at = models.DateTimeField(default=timezone.now, help_text="age for the order of waiting")
+    turn = TurnField(editable=False, help_text="least goes first")
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -123,11 +144,13 @@ class Task(models.Model):
         ordering = ["-pk"]
         indexes = [
             # Task.objects.placeable() and places in its line, from the index alone. Not partial: see Run.
-            models.Index(
-                fields=["status", "-priority", "queued_at", "id", "not_before", "pending_runs"], name="task_line"
-            ),
+            models.Index(fields=["status", "turn", "id", "unmet", "not_before", "pending_runs"], name="task_line"),
             models.Index(fields=["status", "-id"], name="task_by_status"),
             models.Index(fields=["owner", "-id"], name="task_by_owner"),
+            # SQLite uses it where a query says that the index is not null.
+            models.Index(
+                fields=["array_id", "array_index"], name="task_of_array", condition=~models.Q(array_index=None)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -145,7 +168,7 @@ class Task(models.Model):
 
     def release(self) -> bool:
         """held -> waiting, at the end of its priority's line."""
-        changes: dict[str, Any] = {"status": TaskStatus.WAITING, "waiting_reason": "", "queued_at": timezone.now()}
+        changes: dict[str, Any] = {"status": TaskStatus.WAITING, "waiting_reason": "", **self._queued_now()}
         return self._move((TaskStatus.HELD,), "Released", "released by a user", **changes)
 
     def activate(self, run_id: str, where: str) -> bool:
@@ -211,9 +234,13 @@ class Task(models.Model):
         """An ended task runs once more, with its retries renewed."""
         changes: dict[str, Any] = {
             "status": TaskStatus.WAITING, "pending_runs": 1, "retries_used": 0, "stop_requested_at": None,
-            "runs_failed": 0, "ended_at": None, "queued_at": timezone.now(), "not_before": None, "waiting_reason": "",
+            "runs_failed": 0, "ended_at": None, "not_before": None, "waiting_reason": "", **self._queued_now(),
         }  # fmt: skip
         return self._move(ENDED, "Requeued", "queued again by a user", **changes)
+
+    def _queued_now(self) -> dict[str, Any]:
+        now = timezone.now()
+        return {"queued_at": now, "turn": turn_of(now, self.priority + self.queue_priority)}
 
     def delete_softly(self) -> bool:
         return self._move(ENDED, "Deleted", "deleted by a user", deleted_at=timezone.now())

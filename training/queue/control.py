@@ -7,10 +7,12 @@ from django.db import transaction
 from mlserver.enqueue import enqueue
 from mlserver.errors import Conflict
 from training.models import Run, Source, Task, TaskStatus
+from training.models.turn import turn_of
+from training.queue.names import check_pool, queue_priority
 from training.queue.scheduler import schedule_and_launch
 from training.queue.spec import TaskSpec, checked
 
-ALWAYS = {"name", "tags"}
+ALWAYS = {"name", "tags", "labels", "description"}
 WHILE_NOT_ACTIVE = {
     "gpus", "gpu_memory_mib", "exclusive", "cpus", "memory_mib", "ranks", "priority", "time_limit_s", "grace_s",
     "max_retries", "backoff_s", "pool", "queue",
@@ -80,6 +82,11 @@ def columns_of_change(task: Task, data: Mapping[str, object]) -> dict[str, objec
     merged = TaskSpec(**{**resources_of(task), **values})
     merged.check_together()
     columns = {name: value for name, value in merged.task_fields().items() if name in values}
+    if "pool" in values:
+        check_pool(merged.pool)
+    if values.keys() & {"priority", "queue"}:
+        points = queue_priority(merged.queue) if "queue" in values else task.queue_priority
+        columns |= {"queue_priority": points, "turn": turn_of(task.queued_at, merged.priority + points)}
     if values.keys() & {"gpus", "gpu_memory_mib", "exclusive", "cpus"}:
         columns |= {"is_exclusive": merged.is_exclusive, "cpus": merged.cpu_slots}
     return columns

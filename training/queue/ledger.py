@@ -5,7 +5,7 @@ from collections import defaultdict
 from django.db.models import Sum
 
 from gpus.availability import IDLE_MEMORY_MIB, why_not_schedulable, why_silent
-from gpus.models import Gpu, Node
+from gpus.models import Gpu, Node, Pool
 from training.models import Lease, Run
 from training.queue.placement import GpuLedger, NodeLedger
 
@@ -13,8 +13,8 @@ from training.queue.placement import GpuLedger, NodeLedger
 FLOWLINE_SHARE_PERCENT = 80
 
 
-def read_ledger(*, with_gpus: bool = True, flowline_mib: int = 0) -> list[NodeLedger]:
-    """Four queries, whatever the number of tasks, two when nobody asks for GPUs. Call inside the pass' transaction.
+def read_ledger(*, with_gpus: bool = True, with_pools: bool = True, flowline_mib: int = 0) -> list[NodeLedger]:
+    """Two queries, two more for GPUs and two for pools beside the default. Call inside the pass' transaction.
 
     `flowline_mib`: what a task of FlowLine needs free on a device, if the device is large enough.
     """
@@ -23,10 +23,12 @@ def read_ledger(*, with_gpus: bool = True, flowline_mib: int = 0) -> list[NodeLe
     for row in used:
         if node := nodes.get(row["node"]):
             node.used_cpus, node.used_memory_mib = row["cpus"], row["memory"]
-    if with_gpus:
+    if with_gpus or with_pools:
         add_gpus(nodes)
         for gpu in (gpu for node in nodes.values() for gpu in node.gpus):
             gpu.flowline_mib = min(flowline_mib, gpu.memory_mib * FLOWLINE_SHARE_PERCENT // 100)
+    if with_pools:
+        add_pools(nodes)
     return list(nodes.values())
 
 
@@ -38,9 +40,18 @@ def add_gpus(nodes: dict[int, NodeLedger]) -> None:
         nodes[gpu.node_id].gpus.append(gpu_ledger(gpu, leases[gpu.pk]))
 
 
+def add_pools(nodes: dict[int, NodeLedger]) -> None:
+    gpus = {gpu.id: gpu for node in nodes.values() for gpu in node.gpus}
+    for name, node_id in Pool.nodes.through.objects.values_list("pool__name", "node_id"):
+        nodes[node_id].pools.add(name)
+    for name, gpu_id in Pool.gpus.through.objects.values_list("pool__name", "gpu_id"):
+        if gpu := gpus.get(gpu_id):
+            gpu.pools.add(name)
+
+
 def node_ledger(node: Node) -> NodeLedger:
     """A node that fell silent gets nothing; one that was never heard of is starting and may take work without GPUs."""
-    ledger = NodeLedger(node.pk, node.name, node.pool, node.cpu_slots, node.memory_mib)
+    ledger = NodeLedger(node.pk, node.name, node.cpu_slots, node.memory_mib)
     if not node.is_enabled:
         ledger.problem = "is switched off"
     elif node.agent_seen_at is None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpus.models import DEFAULT_POOL
+
 # As many clients as NVIDIA's Multi-Process Service lets share a device.
 RUNS_PER_GPU = 48
 
@@ -60,6 +62,7 @@ class GpuLedger:
     problem: str = ""
     foreign_memory_mib: int = 0
     own_used_mib: int = 0
+    pools: set[str] = field(default_factory=set)
     reserved_mib: int = 0
     utilization_percent: float = 0
     flowline_mib: int = 0
@@ -104,10 +107,10 @@ class NodeLedger:
 
     id: int
     name: str
-    pool: str
     cpu_slots: int
     memory_mib: int
     problem: str = ""
+    pools: set[str] = field(default_factory=set)
     gpu_problem: str = ""
     used_cpus: int = 0
     used_memory_mib: int = 0
@@ -129,9 +132,19 @@ class NodeLedger:
             return f"needs {demand.memory_mib} MiB of memory, {max(free_memory, 0)} of {self.memory_mib} are unreserved"
         return ""
 
+    def is_in(self, pool: str) -> bool:
+        """As a whole, or with one of its devices."""
+        return self._holds_all_of(pool) or any(pool in gpu.pools for gpu in self.gpus)
+
+    def gpus_in(self, pool: str) -> list[GpuLedger]:
+        return self.gpus if self._holds_all_of(pool) else [gpu for gpu in self.gpus if pool in gpu.pools]
+
+    def _holds_all_of(self, pool: str) -> bool:
+        return pool == DEFAULT_POOL or pool in self.pools
+
     def usable_gpus(self, demand: Demand) -> list[GpuLedger]:
         """Devices that can take `demand` now, the tightest fit first; by FlowLine's rules the least busy."""
-        fitting = [gpu for gpu in self.gpus if not gpu.refusal(demand)]
+        fitting = [gpu for gpu in self.gpus_in(demand.pool) if not gpu.refusal(demand)]
         if demand.is_flowline:
             return sorted(fitting, key=lambda gpu: (gpu.utilization_percent, -gpu.free_mib(), gpu.index))
         return sorted(fitting, key=lambda gpu: (gpu.free_mib(), gpu.index))
@@ -151,7 +164,7 @@ class Placement:
 
 def place(demand: Demand, nodes: Iterable[NodeLedger]) -> Placement | str:
     """A node and all GPUs the demand asks for, or a sentence why there is none. Reserves nothing yet."""
-    candidates = [node for node in nodes if node.pool == demand.pool]
+    candidates = [node for node in nodes if node.is_in(demand.pool)]
     if not candidates:
         return f"no node of pool '{demand.pool}' is registered"
     refusals = []
@@ -170,15 +183,17 @@ def gpu_refusal(node: NodeLedger, demand: Demand) -> str:
     needs = f"needs {count(demand.gpus, 'GPU')}"
     if demand.gpu_memory_mib:
         needs += f" with {demand.gpu_memory_mib} MiB"
-    if demand.gpus > len(node.gpus):
-        return f"{needs}, node {node.name} has {len(node.gpus)}"
+    there = node.gpus_in(demand.pool)
+    if demand.gpus > len(there):
+        of_pool = "" if len(there) == len(node.gpus) else f" in pool '{demand.pool}'"
+        return f"{needs}, node {node.name} has {len(there)}{of_pool}"
     if node.gpu_problem:
         return f"{needs}, node {node.name} {node.gpu_problem}"
     usable = node.usable_gpus(demand)
     if len(usable) >= demand.gpus:
         return ""
-    in_the_way = "; ".join(f"GPU {gpu.index}: {why}" for gpu in node.gpus if (why := gpu.refusal(demand)))
-    return f"{needs}, {len(usable)} of {len(node.gpus)} free: {in_the_way}"
+    in_the_way = "; ".join(f"GPU {gpu.index}: {why}" for gpu in there if (why := gpu.refusal(demand)))
+    return f"{needs}, {len(usable)} of {len(there)} free: {in_the_way}"
 
 
 def take(placement: Placement, demand: Demand, run_id: str) -> list[tuple[GpuLedger, int]]:

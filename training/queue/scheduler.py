@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from gpus.models import DEFAULT_POOL
 from mlserver.enqueue import enqueue
 from training.models import Lease, Run, RunArtifact, RunProcess, Task, Usage
 from training.models.run import new_run_id
@@ -46,9 +47,10 @@ def facts_for(waiting: list[Waiting]) -> tuple[list[NodeLedger], DispatchCeiling
     """What a pass decides by; what nobody asks for is not read."""
     dispatch = DispatchCeiling()
     with_gpus = any(task.demand.gpus for task in waiting)
+    with_pools = any(task.demand.pool != DEFAULT_POOL for task in waiting)
     with_flowline = any(task.demand.is_flowline for task in waiting)
     floor_mib = dispatch.rules.min_free_mib if with_flowline else 0
-    return read_ledger(with_gpus=with_gpus, flowline_mib=floor_mib), dispatch
+    return read_ledger(with_gpus=with_gpus, with_pools=with_pools, flowline_mib=floor_mib), dispatch
 
 
 def schedule_and_launch() -> list[str]:

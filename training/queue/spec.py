@@ -14,6 +14,7 @@ from mlserver.text import is_storable
 MAX_TEXT = 128 * 1024
 MAX_DEPTH = 50
 MAX_RANKS = 64
+MAX_LABEL = 256
 Command = str | list[str]
 
 
@@ -128,6 +129,28 @@ def tag_list(value: object) -> list[str]:
     return list(dict.fromkeys(value))  # type: ignore[call-overload]
 
 
+def label_list(value: object) -> list[dict[str, str]]:
+    """A list of `{"key", "value"}`, or an object of text; each key once."""
+    pairs = value.items() if isinstance(value, Mapping) else _pairs_of(value)
+    clean = {}
+    for key, word in pairs:
+        if not all(isinstance(part, str) and len(part) <= MAX_LABEL and is_storable(part) for part in (key, word)):
+            raise Refused(f"{shown({key: word})} is not a label: texts of at most {MAX_LABEL} characters without NUL")
+        if not key or key in clean:
+            raise Refused(f"{shown(key)} is the key of two labels" if key else "a label has an empty key")
+        clean[key] = word
+    if len(clean) > 100:
+        raise Refused(f"{len(clean)} labels are more than 100")
+    return [{"key": key, "value": word} for key, word in clean.items()]
+
+
+def _pairs_of(value: object) -> list[tuple[Any, Any]]:
+    is_list = isinstance(value, list | tuple)
+    if not is_list or not all(isinstance(one, Mapping) and {*one} == {"key", "value"} for one in value):  # type: ignore[attr-defined]
+        raise Refused(f'{shown(value)} is not a list of labels {{"key": text, "value": text}}, nor an object of texts')
+    return [(one["key"], one["value"]) for one in value]  # type: ignore[attr-defined]
+
+
 def optional(check: Callable[[object], Any]) -> Callable[[object], Any]:
     return lambda value: None if value is None else check(value)
 
@@ -155,6 +178,8 @@ RULES: dict[str, Callable[[object], Any]] = {
     "pool": text(64, is_name=True),
     "queue": text(64, is_name=True),
     "tags": tag_list,
+    "labels": label_list,
+    "description": text(10_000),
     "hold": boolean,
 }
 
@@ -206,6 +231,8 @@ class TaskSpec:
     pool: str = "default"
     queue: str = "default"
     tags: list[str] = field(default_factory=list)
+    labels: list[dict[str, str]] = field(default_factory=list)
+    description: str = ""
     hold: bool = False
     is_demo: bool = False
     is_session: bool = False

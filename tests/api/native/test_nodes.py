@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from tests.make import make_client, make_gpu, make_node
+from tests.make import make_client, make_gpu, make_node, make_pool
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +22,7 @@ def test_it_shows_a_node_with_the_number_of_its_gpus(reader):
     assert reader.get(f"/api/v1/nodes/{node.pk}").json() == {
         "id": node.pk,
         "name": "box",
-        "pool": "default",
+        "pools": ["default"],
         "enabled": True,
         "cpu_slots": 4,
         "memory_mib": 16384,
@@ -40,10 +40,10 @@ def test_it_shows_a_node_that_has_never_reported(reader):
     assert (shown["agent_seen_at"], shown["is_reporting"], shown["gpus"]) == (None, False, 0)
 
 
-def test_it_lists_nodes_in_two_queries_however_many(reader, django_assert_num_queries):
+def test_it_lists_nodes_in_three_queries_however_many(reader, django_assert_num_queries):
     made = [make_gpu(make_node()).node_id for _ in range(3)]
     reader.get("/api/v1/nodes")  # the first use of a key is recorded, the next within the minute is not
-    with django_assert_num_queries(2):  # the key, the page
+    with django_assert_num_queries(3):  # the key, the page, pools
         listed = reader.get("/api/v1/nodes").json()
 
     assert [node["id"] for node in listed["results"]] == made
@@ -64,13 +64,14 @@ def test_it_pages(reader):
     [
         ({"name": "a"}, ["a"]),
         ({"pool": "big"}, ["b"]),
+        ({"pool": "default"}, ["a", "b", "c"]),
         ({"enabled": "false"}, ["c"]),
         ({"ordering": "-name"}, ["c", "b", "a"]),
     ],
 )
 def test_it_filters_and_orders(reader, query, names):
     make_node("a")
-    make_node("b", pool="big")
+    make_pool("big", make_node("b"))
     make_node("c", is_enabled=False)
 
     assert [node["name"] for node in reader.get("/api/v1/nodes", query).json()["results"]] == names

@@ -1,10 +1,22 @@
 """POST /api/v1/tasks (N1)."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from tests.make import make_client, make_gpu, make_lease, make_node, make_run, make_task, make_user
+from tests.make import (
+    make_client,
+    make_gpu,
+    make_lease,
+    make_node,
+    make_pool,
+    make_queue,
+    make_run,
+    make_task,
+    make_user,
+)
 from tests.together import together
 from training.models import Event, Run, Task
 
@@ -31,6 +43,8 @@ FULL = {
     "pool": "default",
     "queue": "night",
     "tags": ["a", "b"],
+    "labels": [{"key": "team", "value": "vision"}],
+    "description": "the first one",
 }
 
 
@@ -73,6 +87,7 @@ def test_it_says_why_a_task_waits(client):
 
 
 def test_it_keeps_every_field(client):
+    make_queue("night")
     said = submit(client, **FULL).json()
     assert {name: said[name] for name in FULL} == FULL
 
@@ -89,6 +104,26 @@ def test_it_holds_on_request(client):
     make_node()
     said = submit(client, command="x", hold=True).json()
     assert (said["status"], said["waiting_reason"], said["position"]) == ("held", "held", None)
+
+
+def test_it_names_the_pools_and_queues_there_are(client):
+    make_pool("fast")
+    make_queue("night")
+    said = submit(client, command="x", pool="slow").json()["errors"]
+    assert said == {"pool": ['there is no pool "slow"; there are: default, fast']}
+    said = submit(client, command="x", queue="day").json()["errors"]
+    assert said == {"queue": ['there is no queue "day"; there are: default, night']}
+
+
+def test_it_takes_labels_as_an_object_too(client):
+    said = submit(client, command="x", labels={"team": "vision", "b": ""}).json()
+    assert said["labels"] == [{"key": "team", "value": "vision"}, {"key": "b", "value": ""}]
+
+
+def test_it_gives_each_task_a_public_name(client):
+    one, other = (submit(client, command="x").json()["job_id"] for _ in range(2))
+    assert one != other
+    assert re.fullmatch("job-[a-z0-9]{12}", one)
 
 
 def test_it_ignores_unknown_fields(client):
@@ -141,6 +176,13 @@ def test_it_answers_why_a_task_would_wait(client):
         ("time_limit_s", 0),
         ("grace_s", 1e9),
         ("pool", ""),
+        ("pool", "nowhere"),
+        ("queue", "nowhen"),
+        ("labels", "a=b"),
+        ("labels", [{"key": "a"}]),
+        ("labels", {"a": 1}),
+        ("labels", [{"key": "a", "value": "b"}, {"key": "a", "value": "c"}]),
+        ("description", 7),
         ("tags", "a"),
         ("tags", [1]),
         ("hold", 1),

@@ -41,7 +41,7 @@ def test_it_counts_the_place_in_line_by_priority_then_age(reader):
     now = timezone.now()
     late = make_task(queued_at=now)
     early = make_task(queued_at=now - timedelta(hours=1))
-    urgent = make_task(queued_at=now + timedelta(hours=1), priority=1)
+    urgent = make_task(queued_at=now + timedelta(hours=1), priority=3)
     places = {task["id"]: task["position"] for task in reader.get("/api/v1/tasks").json()["results"]}
     assert places == {urgent.pk: 1, early.pk: 2, late.pk: 3}
 
@@ -79,13 +79,17 @@ def test_it_gives_no_place_to_what_does_not_stand_in_line(fields, reader):
         ({"tag": "b"}, {"tags": ["a", "b"]}),
         ({"tag": 'qu"ote'}, {"tags": ['qu"ote']}),
         ({"tag": "é"}, {"tags": ["é"]}),
+        ({"label": "team=vision"}, {"labels": [{"key": "team", "value": "vision"}, {"key": "b", "value": ""}]}),
+        ({"label": "q=a=b'\"é"}, {"labels": [{"key": "q", "value": "a=b'\"é"}]}),
+        ({"array": "array-abcdefghijkl"}, {"array_id": "array-abcdefghijkl", "array_index": 3}),
+        ({"job_id": "job-abcdefghijkl"}, {"job_id": "job-abcdefghijkl"}),
         ({"search": "RESN"}, {"name": "my resnet"}),
         ({"created_before": "2020-01-02T00:00:00Z"}, {"created_at": "2020-01-01T00:00:00Z"}),
         ({"created_after": "2050-01-01T00:00:00Z"}, {"created_at": "2050-01-01T00:00:00Z"}),
     ],
 )
 def test_it_filters(query, fields, reader):
-    make_task(tags=["bb", ", "])
+    make_task(tags=["bb", ", "], labels=[{"key": "team", "value": "text"}], array_id="array-abc", array_index=0)
     found = make_task(**fields)
     assert ids(reader, **query) == [found.pk]
 

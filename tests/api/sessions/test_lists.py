@@ -55,12 +55,18 @@ def test_it_gives_each_failed_session_its_own_reason(client):
     assert [it["status"]["error_message"] for it in said] == ["two", "one"]
 
 
+def change(task, **fields):
+    for name, value in fields.items():
+        setattr(task, name, value)
+    task.save()
+
+
 def test_the_queue_is_in_the_order_of_the_turns(client):
     now = timezone.now()
     late, early, urgent, held = (make_session() for _ in range(4))
-    Task.objects.filter(pk=early.task_id).update(queued_at=now - timedelta(hours=1))
-    Task.objects.filter(pk=urgent.task_id).update(priority=1)
-    Task.objects.filter(pk=held.task_id).update(status="held", priority=2)
+    change(early.task, queued_at=now - timedelta(hours=1))
+    change(urgent.task, priority=5)
+    change(held.task, status="held", priority=9)
     for status in ("active", "completed", "failed", "stopped"):
         make_session(task=make_task(status=status))
     assert ids(client, "queue") == [urgent.pk, early.pk, late.pk, held.pk]

@@ -117,7 +117,6 @@ def test_it_shares_the_cores_among_all_ranks(at_once, ranks, cores, threads, set
         ({"is_enabled": False}, {}, 0),
         ({"is_present": False}, {}, 0),
         ({}, {"is_enabled": False}, 0),
-        ({}, {"pool": "others"}, 0),
     ],
 )
 def test_it_takes_a_gpu_for_each_rank_where_there_are_gpus(gpu, node, gpus, client, digits, settings):

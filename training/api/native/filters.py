@@ -26,6 +26,21 @@ class Tag(filters.CharFilter):
         return qs.tagged(value) if value else qs
 
 
+class Label(filters.CharFilter):
+    """Rows with exactly this label: `key=value`."""
+
+    def filter(self, qs: Any, value: str) -> Any:
+        key, _, word = value.partition("=")
+        return qs.labelled(key, word) if value else qs
+
+
+class Array(filters.CharFilter):
+    """Tasks of this array."""
+
+    def filter(self, qs: Any, value: str) -> Any:
+        return qs.of_array(value) if value else qs
+
+
 class Created(Filters):
     created_after = filters.IsoDateTimeFilter("created_at", "gte", label="created at or after this instant")
     created_before = filters.IsoDateTimeFilter("created_at", "lt", label="created before this instant")
@@ -39,6 +54,9 @@ class TaskFilters(Created):
     pool = filters.CharFilter()
     queue = filters.CharFilter()
     tag = Tag("tags", label="exactly this tag")
+    label = Label("labels", label="key=value, exactly this label")
+    array = Array("array_id", label="id of an array")
+    job_id = filters.CharFilter(label="public name")
     search = filters.CharFilter("name", "icontains", label="part of the name")
 
 

@@ -30,9 +30,16 @@ class Resources(s.Serializer[dict[str, object]]):
     grace_s = s.FloatField(min_value=0, max_value=3600, default=EXAMPLE.grace_s, help_text="between TERM and KILL")
 
 
+class Label(s.Serializer[dict[str, object]]):
+    key = s.CharField(max_length=256)
+    value = s.CharField(max_length=256, allow_blank=True)
+
+
 class TaskChange(Resources):
     name = s.CharField(max_length=255, default="", allow_blank=True)
     tags = s.ListField(child=s.CharField(max_length=100), max_length=100, default=list)
+    labels = Label(many=True, default=list, help_text="at most 100, or an object of texts; each key once")
+    description = s.CharField(max_length=10_000, default="", allow_blank=True)
 
 
 class TaskSubmission(TaskChange):
@@ -63,9 +70,15 @@ class NewestRun(s.Serializer[dict[str, object]]):
 
 class TaskAnswer(s.Serializer[dict[str, object]]):
     id = s.IntegerField()
+    job_id = s.CharField(help_text="public name")
     name = s.CharField()
     project = s.CharField()
     owner = s.CharField(help_text="user name")
+    labels = Label(many=True)
+    description = s.CharField()
+    array_id = s.CharField(help_text="what the tasks of one submission share; empty outside arrays")
+    array_index = s.IntegerField(allow_null=True, help_text="from 0 within its array")
+    array_size = s.IntegerField(allow_null=True)
     source = s.ChoiceField(Source.choices, help_text="the door it came in by")  # type: ignore[assignment]
     tags = s.ListField(child=s.CharField())
     command = s.JSONField(help_text="an array or a string")

@@ -14,7 +14,8 @@ from training.models import Run, Task
 from training.queue.line import places_in_line
 
 COLUMNS = (
-    "id", "name", "project", "source", "tags", "command", "cwd", "env", "config", "gpus", "gpu_memory_mib", "cpus",
+    "id", "job_id", "name", "project", "source", "tags", "labels", "description",
+    "array_id", "array_index", "array_size", "command", "cwd", "env", "config", "gpus", "gpu_memory_mib", "cpus",
     "memory_mib", "ranks", "pool", "queue", "priority", "repeat", "max_retries", "backoff_s", "time_limit_s", "grace_s",
     "status", "waiting_reason", "pending_runs", "retries_used", "runs_completed", "runs_failed", "created_at",
     "queued_at", "started_at", "ended_at", "stop_requested_at",
@@ -41,7 +42,7 @@ def task_rows() -> "QuerySet[Task, Row]":
     """What `render_tasks` needs of each task, in one query."""
     tasks: QuerySet[Task] = Task.objects.visible().with_newest_run()
     rows: QuerySet[Task, Row] = tasks.values(
-        *COLUMNS, "is_exclusive", "owner_id", "owner__username", "newest_run_id", "not_before"
+        *COLUMNS, "is_exclusive", "owner_id", "owner__username", "newest_run_id", "not_before", "turn", "unmet"
     )
     return rows
 
