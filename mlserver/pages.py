@@ -58,6 +58,9 @@ def runicorn_health(request: HttpRequest) -> HttpResponse:
     )
 
 
+runicorn_health.door = "runicorn"  # type: ignore[attr-defined]  # read by the middleware of rate limits
+
+
 @open_route
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:

@@ -169,6 +169,7 @@ MIDDLEWARE = [
     "mlserver.accounts.peers.PeerMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "mlserver.accounts.origins.OriginMiddleware",
+    "mlserver.api.rate_limits.middleware.RateLimitMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -18,6 +18,8 @@ if WORKER and Path(os.environ["MLSERVER_HOME"]).name != WORKER:
         os.environ["Q_REDIS_URL"] = f"{server}/{int(number) + 1 + int(WORKER.removeprefix('gw'))}"
 os.environ.setdefault("MLSERVER_DEMO", "0")
 os.environ.setdefault("LOG_LEVEL", "warning")
+# All tests are one address.
+os.environ.setdefault("RUNICORN_RATE_LIMIT", "off")
 
 from mlserver.settings import *  # noqa: E402, F403
 from mlserver.settings import DATABASES, MLSERVER_HOME  # noqa: E402

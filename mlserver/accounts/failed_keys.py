@@ -1,17 +1,15 @@
 """Wrong keys per address: after ten in a minute the address is told to wait."""
 
-import ipaddress
 import math
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from mlserver.accounts.peers import parse_address
+from mlserver.accounts.peers import site_of
 
 WINDOW_S = 60.0
 MAX_ADDRESSES = 4096
-IPV6_SITE_BITS = 64
 
 
 class FailedKeys:
@@ -30,13 +28,13 @@ class FailedKeys:
     def wait_s(self, address: str) -> int:
         """Whole seconds until the address may try again; 0 when it may now."""
         with self._lock:
-            instants = self._failures.get(_site(address))
+            instants = self._failures.get(site_of(address))
             if instants is None or len(instants) < self.limit:
                 return 0
             return max(0, math.ceil(instants[0] + WINDOW_S - self._clock()))
 
     def record(self, address: str) -> None:
-        site = _site(address)
+        site = site_of(address)
         with self._lock:
             self._failures.setdefault(site, deque(maxlen=self.limit)).append(self._clock())
             self._failures.move_to_end(site)
@@ -49,11 +47,3 @@ class FailedKeys:
 
     def __len__(self) -> int:
         return len(self._failures)
-
-
-def _site(address: str) -> str:
-    """One IPv6 site owns 2**64 addresses, so it counts as one."""
-    parsed = parse_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((parsed, IPV6_SITE_BITS), strict=False))
-    return str(parsed or address)

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 META_KEY = "mlserver.peer"
+IPV6_SITE_BITS = 64
 PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP")
 
 
@@ -78,6 +79,15 @@ def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(maxsize=4096)
+def site_of(address: str) -> str:
+    """Who is counted as one: one IPv6 site owns 2**64 addresses."""
+    parsed = parse_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, IPV6_SITE_BITS), strict=False))
+    return str(parsed or address)
 
 
 @lru_cache(maxsize=8)

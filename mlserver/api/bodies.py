@@ -52,7 +52,8 @@ def _jobs(failure: Failure, method: str) -> dict[str, Any]:
 
 def _remote(failure: Failure, method: str) -> dict[str, Any]:
     code = REMOTE_CODES.get(failure.code, failure.code)
-    return {"success": False, "error": code, "message": failure.detail, "detail": failure.detail}
+    said = {"success": False, "error": code, "message": failure.detail, "detail": failure.detail}
+    return said | _retry_after(failure)
 
 
 def _flowline(failure: Failure, method: str) -> dict[str, Any]:
@@ -60,9 +61,13 @@ def _flowline(failure: Failure, method: str) -> dict[str, Any]:
 
 
 def _runicorn(failure: Failure, method: str) -> dict[str, Any]:
-    if failure.status == 429 and "Retry-After" in failure.headers:
-        return {"detail": failure.detail, "retry_after": int(failure.headers["Retry-After"])}
-    return {"detail": failure.detail}
+    return {"detail": failure.detail} | _retry_after(failure)
+
+
+def _retry_after(failure: Failure) -> dict[str, Any]:
+    if failure.status != 429 or "Retry-After" not in failure.headers:
+        return {}
+    return {"retry_after": int(failure.headers["Retry-After"])}
 
 
 class Door(NamedTuple):

@@ -18,6 +18,7 @@ from mlserver.accounts.bootstrap import (
     passwordless_admin,
     refuse_missing_keys,
 )
+from mlserver.api.rate_limits import limiter
 from mlserver.serving import Refused
 from mlserver.unusable_database import explained
 from mlserver.url_shapes import without_password
@@ -43,6 +44,7 @@ def prepare() -> Credentials | Passwordless | None:
         refuse_missing_keys()
         refuse_missing_redis()
         refuse_missing_migrations()
+        limiter()
         made = ensure_first_admin() or passwordless_admin()
         register_node()
         prepare_directories()

@@ -71,6 +71,13 @@ def test_it_refuses_a_bad_environment_value(server: RunningServer, name: str, va
     assert f"{name}={value!r} is refused: it must be " in refusal_of(server)
 
 
+def test_it_refuses_a_bad_file_of_rate_limits(ready: RunningServer) -> None:
+    path = ready.home / "rate_limits.json"
+    path.write_text('{"default": {"max_requests": 0}}')
+    words = f"{path} is refused: default.max_requests: 0 must be a whole number from 1 to 100000"
+    assert refusal_of(ready) == f"mlserver: {words}"
+
+
 @pytest.mark.parametrize(
     ("name", "url", "shown"),
     [
