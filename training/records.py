@@ -1,6 +1,5 @@
 """Runs as records: begun by an SDK outside the queue, and annotated by people."""
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +12,8 @@ from django.utils.dateparse import parse_datetime
 from mlserver.errors import Conflict, shown
 from training.execution.liveness import pid_namespace
 from training.models import Event, ExitClass, Run, RunProcess, RunStatus, Source
-from training.models.run import PROCESS_NOT_FOUND
+from training.models.run import PROCESS_NOT_FOUND, RUN_ID
 from training.queue.spec import Refused, boolean, checked, mapping, tag_list, text, whole
-
-RUN_ID = re.compile(r"\d{8}_\d{6}_[0-9a-f]{6}")
 
 
 def run_id(value: object) -> str:

@@ -1,6 +1,7 @@
 """Run: one execution of a task, or one made by the SDK outside the queue."""
 
 import json
+import re
 import secrets
 import sys
 from collections.abc import Mapping
@@ -44,6 +45,9 @@ class ExitClass(models.TextChoices):
     STOPPED = "stopped"
     NODE_LOST = "node_lost"
     LAUNCH_FAILED = "launch_failed"
+
+
+RUN_ID = re.compile(r"[0-9]{8}_[0-9]{6}_[a-f0-9]{6}")
 
 
 def new_run_id(at: datetime | None = None) -> str:
@@ -202,6 +206,11 @@ class Run(models.Model):
         """Its process was heard of; False when the run has ended."""
         now = timezone.now()
         return bool(Run.objects.active().filter(pk=self.pk).update(heartbeat_at=now, is_stale=False))
+
+    def note_moved(self, directory: Path) -> None:
+        """Its files, which lie outside of our storage root, were moved to `directory`."""
+        self.outside_dir = str(directory)
+        Run.objects.filter(pk=self.pk).update(outside_dir=self.outside_dir)
 
     def merge_summary(self, update: Mapping[str, Any]) -> bool:
         """Members of `update` come into the summary; `best_metric_*` among them into their columns, too.

@@ -43,14 +43,15 @@ class OpenFile:
 @contextlib.contextmanager
 def opened_in_run(run: RunWithFiles, name: str) -> Iterator[OpenFile | None]:
     """A regular file of this name, a path relative to the run directory; None when there is none."""
-    with opened_below(root_of(run), run.directory / name) as file:
+    path = run.directory / name
+    with opened_below(root_above(path), path) as file:
         yield file
 
 
-def root_of(run: RunWithFiles) -> Path:
-    """From where on no link is followed: our own root, or all the way when the files lie outside of it."""
+def root_above(path: Path) -> Path:
+    """From where on no link is followed: our own root, or all the way for what lies outside of it."""
     root = paths.runs_root()
-    return root if run.directory.is_relative_to(root) else Path("/")
+    return root if path.is_relative_to(root) else Path("/")
 
 
 @contextlib.contextmanager

@@ -1,11 +1,8 @@
 """The run that a path names, by its own id or another under which it is known."""
 
-import re
-
 from mlserver.errors import BadRequest, NotFound
 from training.models import Run, RunAlias
-
-RUN_ID = re.compile(r"[0-9]{8}_[0-9]{6}_[a-f0-9]{6}")
+from training.models.run import RUN_ID
 
 
 def checked_run_id(run_id: str) -> str:

@@ -1,0 +1,1 @@
+"""Runs that Runicorn's tracking library wrote, taken in from its storage roots. See docs/import.md."""
