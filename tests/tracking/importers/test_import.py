@@ -28,7 +28,6 @@ from training.models import (
     Spool,
 )
 from training.tracking import logs
-from training.tracking.importers.documents import DOCUMENTS
 from training.tracking.importers.folders import Intake
 from training.tracking.importers.labels import read_labels
 from training.tracking.importers.layout import find_folders

@@ -14,8 +14,9 @@ from mlserver.api.rendering import json_response
 from mlserver.api.runicorn_view import RunicornView
 from mlserver.api.schema import text_parameter
 from mlserver.errors import Invalid, shown
-from training.api.runicorn.lookup import RUN_ID, find_run
+from training.api.runicorn.lookup import find_run
 from training.api.runicorn.metric_rows import STEP, Shown, answer, by_step, by_time, of_names
+from training.models.run import RUN_ID
 from training.tracking import metrics
 from training.tracking.metrics.groups import StepRange
 

@@ -40,7 +40,7 @@ def columns_of(news: News, experiment: Experiment, folder_at: float) -> dict[str
     end = end_of(status, meta, written_at)
     return {
         "project": text_of(meta, "project")[:100] or experiment.project[:100] or "default",
-        "name": text_of(meta, "name")[:200] or experiment.name[:200],
+        "name": text_of(meta, "name")[:255] or experiment.name[:255],
         "host": host_of(meta),
         "created_at": created_at,
         "started_at": instant_or_none(status.get("started_at")) or created_at,

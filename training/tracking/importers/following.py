@@ -19,6 +19,8 @@ from training.tracking.importers.report import Outcome, Report
 
 # A directory that was made so lately may not hold all its files yet.
 YOUNG_S = 60.0
+# Of a root that is just being copied the rest is read when everything is.
+MOST_YOUNG = 1000
 # Within so long a directory may change again without its time showing it.
 UNSURE_S = 2.0
 EVERYTHING_EVERY_S = 300.0
@@ -40,14 +42,14 @@ class Follower:
         self._intake = Intake(root)
 
     def look(self, within_s: float = float("inf")) -> Report:
-        """What came of this look; it ends about `within_s` after it began, done or not."""
+        """What came of this look; it ends about `within_s` after it began, done or not, but not before one run."""
         deadline = time.monotonic() + within_s
         report = self._intake.report = Report()
         self._read_labels()
         self._read_lively()
         if not self._waiting and self._current is None:
             self._waiting.extend(self._changed_experiments())
-        while time.monotonic() < deadline and self._go_on(deadline):
+        while self._go_on(deadline) and time.monotonic() < deadline:
             pass
         return report
 
@@ -111,8 +113,10 @@ class Follower:
         running = set(Run.objects.active().filter(folders__root=self.root).values_list("pk", flat=True))
         found = folders_of(experiment)
         for folder in found if self._is_everything else unknown(found):
-            if isinstance(folder, Folder) and (folder.run_id in running or changed_at(folder.path) > young):
-                self.lively[folder.run_id] = folder
+            if isinstance(folder, Folder):
+                has_room = len(self.lively) < MOST_YOUNG
+                if folder.run_id in running or (has_room and changed_at(folder.path) > young):
+                    self.lively[folder.run_id] = folder
             yield folder
 
 
