@@ -33,7 +33,7 @@ urlpatterns = [
     ),
     # N7, N11
     path("api/v1/runs/<str:pk>/metrics", RunMetrics.as_view(), name="run-metrics"),
-    # N9
+    # N8, N9
     path("api/v1/runs/<str:pk>/logs", RunLogs.as_view(), name="run-logs"),
     # N12
     path("api/v1/runs/<str:pk>/summary", RunSummary.as_view(), name="run-summary"),

@@ -40,7 +40,7 @@ DOCUMENTED = {
     ("/api/v1/tasks/{id}/retry", "post"),
     ("/api/v1/runs", "get post"),
     ("/api/v1/runs/{id}", "get patch"),
-    ("/api/v1/runs/{id}/logs", "get"),
+    ("/api/v1/runs/{id}/logs", "get post"),
     ("/api/v1/runs/{id}/metrics", "get post"),
     ("/api/v1/runs/{id}/summary", "put"),
     ("/api/v1/runs/{id}/environment", "get put"),
@@ -313,7 +313,8 @@ def test_it_documents_where_a_state_is_in_the_way(schema):
     lines = {(f"/api/v1/{noun}", "post") for noun in ("pools", "queues", "user-limits")}
     lines |= {(f"/api/v1/{noun}/{{id}}", method) for noun in ("pools", "queues") for method in ("patch", "delete")}
     run = "/api/v1/runs/{id}"
-    runs = {("/api/v1/runs", "post"), *((f"{run}/{noun}", "post") for noun in ("metrics", "heartbeat", "finish"))}
+    said = ("metrics", "logs", "heartbeat", "finish")
+    runs = {("/api/v1/runs", "post"), *((f"{run}/{noun}", "post") for noun in said)}
     assert found == actions | {(task, "patch"), (task, "delete"), *runs} | trainings | stored | lines
     stop = schema["paths"][f"{task}/stop"]["post"]
     assert "409 when it had ended before" in stop["description"]

@@ -1,16 +1,20 @@
-"""N9: the log of a run, as JSON lines, as plain text, or followed as Server-Sent Events."""
+"""N8, N9: the log of a run: delivered as text; read as JSON lines, as text, or followed as Server-Sent Events."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import IO, Any, cast
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers as s
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from mlserver.accounts.permissions import require_owner
 from mlserver.api.negotiation import WhateverIsAccepted
-from mlserver.api.parsing import query_flag, query_int
+from mlserver.api.parsing import MAX_BATCH_BYTES, query_flag, query_int, read_limited
 from mlserver.api.rendering import OrjsonRenderer, json_response
 from mlserver.api.schema import whole_parameter
 from mlserver.api.streams import StreamResponse
@@ -19,11 +23,13 @@ from training.api.native.log_events import LogEvents, line_json
 from training.api.native.lookup import visible_run
 from training.models import Run
 from training.tracking import logs
+from training.tracking.logs.appending import append
 
 DEFAULT_TAIL = 100
 MAX_RANK = 65_535
 MAX_SEARCH = 1000
 LARGEST_OFFSET = 2**63 - 1
+OFFSET = "Upload-Offset"
 STREAMS = {"stdout": logs.Stream.STDOUT, "stderr": logs.Stream.STDERR}
 # What a job wrote is shown as text and nothing else, whatever a browser makes of it.
 SAFE_TEXT = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
@@ -76,9 +82,57 @@ class LogAnswer(s.Serializer[dict[str, object]]):
     is_complete = s.BooleanField(help_text="the run has ended and nothing is left to read")
 
 
+class LogEnd(s.Serializer[dict[str, object]]):
+    offset = s.IntegerField(help_text="where the log ends now: the next `Upload-Offset`")
+
+
+class TextParser(BaseParser):
+    """Bytes of a log as they are; read by the view."""
+
+    media_type = "text/plain"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, bytes]:
+        """Under `text`."""
+        return {"text": read_limited(stream, MAX_BATCH_BYTES)}
+
+
+class BytesParser(TextParser):
+    media_type = "application/octet-stream"
+
+
 class RunLogs(APIView):
     content_negotiation_class = WhateverIsAccepted  # the view itself looks at `format` and `Accept`
     renderer_classes = (OrjsonRenderer,)
+    parser_classes = (TextParser, BytesParser)
+    conflicting_actions = ("post",)
+
+    @extend_schema(
+        tags=["runs"],
+        operation_id="runs_logs_deliver",
+        summary="Deliver text to the log of a run",
+        description="For the SDK, of runs outside the queue. `Upload-Offset` says at which byte the body begins; send "
+        "it until it is answered. 409: the log ends elsewhere, and `detail` says where, so go on from there; or the "
+        f"run is executed by the server, which writes its log itself. A body has at most {MAX_BATCH_BYTES} bytes. "
+        "413: it has more, or the log has reached its limit.",
+        request={"text/plain": str},
+        responses=LogEnd,
+        parameters=[
+            OpenApiParameter(
+                "Upload-Offset", {"type": "integer", "minimum": 0}, "header", required=True,
+                description="byte in the log at which the body begins",
+            ),
+        ],
+    )  # fmt: skip
+    def post(self, request: Request, pk: str) -> HttpResponse:
+        headers = {OFFSET: request.headers.get(OFFSET, "")}
+        offset = query_int(headers, OFFSET, default=0, at_least=0, at_most=LARGEST_OFFSET)
+        run = visible_run(pk)
+        require_owner(request, run)
+        end = append(run, offset, cast(dict[str, bytes], request.data).get("text", b""))
+        run.note_heartbeat()
+        return json_response({"offset": end}, headers={OFFSET: str(end)})
 
     @extend_schema(
         tags=["runs"],
