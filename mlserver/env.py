@@ -148,6 +148,15 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     return raw
 
 
+def env_choices(name: str, default: tuple[str, ...], choices: tuple[str, ...]) -> frozenset[str]:
+    """Comma separated words of `choices`."""
+    words = env_list(name, default)
+    for word in words:
+        if word not in choices:
+            raise refused(name, word, f"a list of {', '.join(choices)}; empty: none")
+    return frozenset(words)
+
+
 def env_path(name: str, default: Path) -> Path:
     raw = env_str(name)
     return Path(raw).expanduser().resolve() if raw else default.resolve()

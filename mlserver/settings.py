@@ -11,6 +11,7 @@ from mlserver.env import (
     env_account,
     env_bool,
     env_choice,
+    env_choices,
     env_database_url,
     env_directory,
     env_hosts,
@@ -90,6 +91,8 @@ FLOWLINE_ALLOW_CPU = env_bool("FLOWLINE_ALLOW_CPU", True)
 FLOWLINE_GPUS = env_indices("FLOWLINE_GPUS")
 CPU_SLOTS = env_int("MLSERVER_CPU_SLOTS", os.cpu_count() or 1, at_least=1)
 LOG_LIMIT_BYTES = env_int("MLSERVER_LOG_LIMIT_MIB", 2048, at_least=1) * 1024**2
+METRIC_FILE_KINDS = ("tensorboard", "lines", "output")
+METRIC_FILES = env_choices("MLSERVER_METRIC_FILES", METRIC_FILE_KINDS, METRIC_FILE_KINDS)
 JOB_ENV_ALLOW = env_variables(
     "MLSERVER_JOB_ENV", ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 )

@@ -93,6 +93,8 @@ def test_it_gives_the_rule(name: str) -> None:
     if call.bounds:
         low, high = call.bounds
         assert rule == (f"{low} or more" if high == 2**31 - 1 else f"{low} to {high}")
+    elif call.reader == "env_choices":
+        assert rule.startswith("a list of " + ", ".join(f"`{choice}`" for choice in call.choices))
     elif call.choices:
         assert rule == "one of " + ", ".join(f"`{choice}`" for choice in call.choices)
     elif call.reader == "env_bool":
@@ -107,6 +109,7 @@ def test_it_gives_the_rule(name: str) -> None:
         (env.env_int, {"default": 1, "at_least": 1, "at_most": 8}, "9"),
         (env.env_int, {"default": 1}, "1.5"),
         (env.env_bool, {"default": True}, "perhaps"),
+        (env.env_choices, {"default": ("a",), "choices": ("a", "b")}, "c"),
         (env.env_choice, {"default": "a", "choices": ("a", "b")}, "c"),
         (env.env_simulated_gpus, {}, "2"),
         (env.env_simulated_gpus, {}, "0x100"),

@@ -210,7 +210,7 @@ def test_it_looks_at_every_session_that_runs_on_the_node_and_at_no_other(run: Ru
     for one in (run, elsewhere, ended):
         wrote(one, line(1))
     assert run.node is not None
-    intake.take_in_all(run.node)
+    intake.Intake().take_in_all(run.node)
     assert list(SessionEpoch.objects.values_list("run", flat=True)) == [run.pk]
 
 
@@ -219,7 +219,7 @@ def test_a_session_without_news_costs_one_query(run: Run, django_assert_num_quer
     intake.take_in(run)
     assert run.node is not None
     with django_assert_num_queries(1):
-        intake.take_in_all(run.node)
+        intake.Intake().take_in_all(run.node)
 
 
 @pytest.mark.database

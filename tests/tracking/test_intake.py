@@ -170,7 +170,7 @@ def test_it_looks_at_the_active_runs_of_the_node(run: Run) -> None:
     for one in (run, elsewhere, ended):
         wrote(one, line({"global_step": 1, "x": 1}))
     assert run.node is not None
-    intake.take_in_all(run.node)
+    intake.Intake().take_in_all(run.node)
     assert list(Series.objects.values_list("run", flat=True)) == [run.pk]
 
 
@@ -179,7 +179,7 @@ def test_runs_without_news_cost_one_query(run: Run, django_assert_num_queries: A
     make_run(node=run.node)
     assert run.node is not None
     with django_assert_num_queries(1):
-        intake.take_in_all(run.node)
+        intake.Intake().take_in_all(run.node)
 
 
 def test_a_look_ends_after_some_stretches_so_that_others_have_their_turn(run: Run, monkeypatch: Any) -> None:

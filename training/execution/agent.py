@@ -31,7 +31,8 @@ from training import paths
 from training.execution import liveness, requests
 from training.execution.watch import Watch
 from training.models import Event, Lease, Task
-from training.tracking import intake, told
+from training.tracking import told
+from training.tracking.intake import Intake
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Agent:
         self.wakeup = Wakeup(paths.agent_fifo())
         self.selector.register(self.wakeup, selectors.EVENT_READ, None)
         self.watch = Watch(self.selector)
+        self.intake = Intake()
         self.summaries = told.SummaryFiles()
         self.has_attached = False
         self.occupants: dict[str, Occupants] = {}
@@ -78,7 +80,7 @@ class Agent:
             (Every(TICK_S), self.note_alive),
             (Every(TICK_S), self.ask_again),
             (Every(TICK_S), self.ask_driver),
-            (Every(TICK_S), self.take_in_spools),
+            (Every(TICK_S), self.take_in_files),
             (Every(5), self.take_in_summaries),
             (Every(10), self.watch.note_heartbeats),
             (Every(30), liveness.check_outside_runs),
@@ -161,9 +163,9 @@ class Agent:
             requests.repeat(self.node, self.watch)
             self.has_attached = True
 
-    def take_in_spools(self) -> None:
+    def take_in_files(self) -> None:
         if self.node is not None:
-            intake.take_in_all(self.node)
+            self.intake.take_in_all(self.node)
 
     def take_in_summaries(self) -> None:
         if self.node is not None:

@@ -28,7 +28,7 @@ def harvest(run: Run, outcome: Outcome, *, rank: int = 0) -> Outcome:
     All its processes have ended; the outcome is that of `rank`. Raises NotDone after some seconds of reading, and
     OutOfSpace or OSError while the model cannot be stored: the run stays as it is and is looked at again.
     """
-    if not intake.take_in(run, is_over=True, within_s=TAKE_IN_S):
+    if not intake.take_in_rest(run, within_s=TAKE_IN_S):
         raise NotDone(run.pk)
     told.take_in_summary(run)
     if run.task is None or not run.task.is_session:

@@ -8,6 +8,7 @@ from training.models.event import Event, EventType
 from training.models.folder import ImportedRoot, RunFolder
 from training.models.lease import Lease
 from training.models.media import RunMedia
+from training.models.metric_file import MetricFile
 from training.models.metrics import MetricChunk, MetricGroup, MetricWord
 from training.models.process import RunProcess
 from training.models.queue import Queue, UserLimits
@@ -20,7 +21,7 @@ from training.models.task import Source, Task, TaskStatus
 
 __all__ = [
     "Condition", "DispatchLoop", "DispatchRules", "Event", "EventType", "ExitClass", "ImportedRoot", "Lease",
-    "MetricChunk", "MetricGroup", "MetricWord", "Queue", "Run", "RunAlias", "RunArtifact", "RunEnvironment",
-    "RunFolder", "RunMedia", "RunProcess", "RunStatus", "Series", "SessionEpoch", "Source", "Spool", "Task",
-    "TaskDependency", "TaskStatus", "TrainingSession", "Usage", "UserLimits",
+    "MetricChunk", "MetricFile", "MetricGroup", "MetricWord", "Queue", "Run", "RunAlias", "RunArtifact",
+    "RunEnvironment", "RunFolder", "RunMedia", "RunProcess", "RunStatus", "Series", "SessionEpoch", "Source", "Spool",
+    "Task", "TaskDependency", "TaskStatus", "TrainingSession", "Usage", "UserLimits",
 ]  # fmt: skip

@@ -1,21 +1,51 @@
-"""What runs write into their spools, taken in: metrics and pictures of every run, the epochs of training sessions."""
+"""What runs write while they work, taken in: metrics and pictures of every run, the epochs of training sessions."""
+
+import time
+from collections import defaultdict
 
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from gpus.models import Node
 from training.models import Run, Spool
-from training.tracking import epochs, media, metrics, spool
+from training.tracking import epochs, media, metric_files, metrics, spool
 from training.tracking.spool import SpoolFile
 
+# What a look at all runs may take, beside the spools: whoever has waited longest is first.
+FILES_WITHIN_S = 0.3
 
-def take_in_all(node: Node) -> None:
-    """Take in what the runs on `node` have written since. One query when none has news."""
-    known = Spool.objects.filter(run=OuterRef("pk"), file=SpoolFile.name).values("offset")
-    runs = Run.objects.active().filter(node=node).select_related("task__session").annotate(offset=Subquery(known))
-    for run in runs:
-        if spool.has_news(SpoolFile(run), getattr(run, "offset", None) or 0):
-            take_in(run)
+
+class Intake:
+    """What the agent does each second. It remembers how large files were, and forgets runs that have ended."""
+
+    def __init__(self) -> None:
+        self.memories: dict[str, metric_files.Memory] = defaultdict(metric_files.Memory)
+
+    def take_in_all(self, node: Node) -> None:
+        """Take in what the runs on `node` have written since. One query when none has news."""
+        known = Spool.objects.filter(run=OuterRef("pk"), file=SpoolFile.name).values("offset")
+        active = Run.objects.active().filter(node=node).select_related("task__session")
+        runs = list(active.annotate(offset=Subquery(known)))
+        for run in runs:
+            if spool.has_news(SpoolFile(run), getattr(run, "offset", None) or 0):
+                take_in(run)
+        self.take_in_files(runs)
+
+    def take_in_files(self, runs: list[Run]) -> None:
+        for gone in self.memories.keys() - {run.pk for run in runs}:
+            del self.memories[gone]
+        deadline = time.monotonic() + FILES_WITHIN_S
+        for run in sorted(runs, key=lambda run: self.memories[run.pk].served_at):
+            metric_files.take_in(run, self.memories[run.pk])
+            if time.monotonic() > deadline:
+                return
+
+
+def take_in_rest(run: Run, *, within_s: float) -> bool:
+    """Take in what is left of a run whose processes have ended; False when that takes longer."""
+    deadline = time.monotonic() + within_s
+    is_all = take_in(run, is_over=True, within_s=within_s)
+    return is_all and metric_files.take_in(run, is_over=True, within_s=max(deadline - time.monotonic(), 0))
 
 
 def take_in(run: Run, *, is_over: bool = False, within_s: float = 0) -> bool:
