@@ -27,6 +27,7 @@ from registry.links import prepare_directories
 from training.execution.account import why_no_training_starts
 from training.execution.sdk import install_sdk
 from training.models import Source, Task
+from training.queue.line import renew_turns
 from training.queue.spec import TaskSpec
 from training.queue.submit import submit
 
@@ -51,6 +52,7 @@ def prepare() -> Credentials | Passwordless | None:
         install_sdk()
         register_built_ins()
         warn_of_closed_python()
+        renew_turns()  # in case the ageing was set anew
         if settings.DEMO and not Task.objects.exists():
             queue_demonstration()
     except DatabaseError as error:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from training.queue.placement import Demand, GpuLedger, NodeLedger, Placement, place, take
+from training.queue.placement import Demand, GpuLedger, Holder, NodeLedger, Placement, place, take
 
 GIB = 1024
 
@@ -25,7 +25,8 @@ def gpu(index: int, **values: Any) -> GpuLedger:
 
 def node(*gpus: GpuLedger, **values: Any) -> NodeLedger:
     made = {"id": 1, "name": "box", "cpu_slots": 4, "memory_mib": 64 * GIB, **values}
-    return NodeLedger(gpus=list(gpus), **made)
+    used = Holder(made.pop("used_cpus", 0), made.pop("used_memory_mib", 0))
+    return NodeLedger(gpus=list(gpus), holders={"run-z": used}, **made)
 
 
 def placed(wanted: Demand, *nodes: NodeLedger) -> tuple[str, list[int]]:

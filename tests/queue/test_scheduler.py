@@ -13,9 +13,7 @@ from gpus.models import Gpu, Node
 from tests.make import make_gpu, make_lease, make_node, make_pool, make_run, make_task, make_user
 from tests.together import together
 from training.models import Event, Lease, Run, RunProcess, Task
-from training.queue.flowline import DispatchCeiling
-from training.queue.ledger import read_ledger
-from training.queue.scheduler import Pass, read_waiting, schedule
+from training.queue.scheduler import Pass, facts_for, read_waiting, schedule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 
@@ -325,7 +323,7 @@ def test_it_places_nothing_of_a_task_that_changed_after_it_was_read(user: User, 
     task = waiting(user)
     seen = read_waiting()
     Task.objects.filter(pk=task.pk).update(**change)
-    assert Pass(read_ledger(), DispatchCeiling()).run(seen) == []
+    assert Pass(facts_for(seen)).run(seen) == []
     assert not Run.objects.exists()
 
 
@@ -333,7 +331,7 @@ def test_it_says_nothing_of_a_task_that_was_held_after_it_was_read(user: User) -
     task = waiting(user)
     seen = read_waiting()
     task.hold()
-    Pass(read_ledger(), DispatchCeiling()).run(seen)
+    Pass(facts_for(seen)).run(seen)
     task.refresh_from_db()
     assert task.waiting_reason == "held"
 

@@ -1,35 +1,68 @@
 """The ledger: what every node has, what leases and active runs reserve, and what the driver last said."""
 
 from collections import defaultdict
-
-from django.db.models import Sum
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from gpus.availability import IDLE_MEMORY_MIB, why_not_schedulable, why_silent
 from gpus.models import Gpu, Node, Pool
 from training.models import Lease, Run
-from training.queue.placement import GpuLedger, NodeLedger
+from training.queue.limits import Usage
+from training.queue.placement import GpuLedger, Holder, NodeLedger
 
 # So that a small device is of use, too.
 FLOWLINE_SHARE_PERCENT = 80
 
 
-def read_ledger(*, with_gpus: bool = True, with_pools: bool = True, flowline_mib: int = 0) -> list[NodeLedger]:
+HELD_COLUMNS = (
+    "id", "node_id", "cpus", "memory_mib", "gpus", "owner_id", "task__queue", "task__is_demo", "task__time_limit_s",
+    "task__grace_s", "started_at", "created_at",
+)  # fmt: skip
+
+
+@dataclass
+class Ledger:
+    """Nodes with what is held of them, and what queues and users hold."""
+
+    nodes: list[NodeLedger]
+    usage: Usage
+
+
+def read_ledger(*, with_gpus: bool = True, with_pools: bool = True, flowline_mib: int = 0) -> Ledger:
     """Two queries, two more for GPUs and two for pools beside the default. Call inside the pass' transaction.
 
     `flowline_mib`: what a task of FlowLine needs free on a device, if the device is large enough.
     """
     nodes = {node.pk: node_ledger(node) for node in Node.objects.order_by("pk")}
-    used = Run.objects.queued().active().order_by().values("node").annotate(cpus=Sum("cpus"), memory=Sum("memory_mib"))
-    for row in used:
-        if node := nodes.get(row["node"]):
-            node.used_cpus, node.used_memory_mib = row["cpus"], row["memory"]
+    usage = add_holders(nodes)
     if with_gpus or with_pools:
         add_gpus(nodes)
         for gpu in (gpu for node in nodes.values() for gpu in node.gpus):
             gpu.flowline_mib = min(flowline_mib, gpu.memory_mib * FLOWLINE_SHARE_PERCENT // 100)
     if with_pools:
         add_pools(nodes)
-    return list(nodes.values())
+    return Ledger(list(nodes.values()), usage)
+
+
+def add_holders(nodes: dict[int, NodeLedger]) -> Usage:
+    """What each active run holds of its node, and all of them of the limits."""
+    usage = Usage()
+    for row in Run.objects.queued().active().order_by().values(*HELD_COLUMNS):
+        if node := nodes.get(row["node_id"]):
+            node.holders[row["id"]] = Holder(row["cpus"], row["memory_mib"], latest_end(row))
+        if not row["task__is_demo"]:
+            usage.add(row["task__queue"], row["owner_id"], row["gpus"])
+    return usage
+
+
+def latest_end(row: dict[str, Any]) -> float | None:
+    """Epoch seconds at which its time limit and grace are over; None without a limit."""
+    if row["task__time_limit_s"] is None:
+        return None
+    begun: datetime = row["started_at"] or row["created_at"]
+    limit_s: float = row["task__time_limit_s"] + row["task__grace_s"]
+    return begun.timestamp() + limit_s
 
 
 def add_gpus(nodes: dict[int, NodeLedger]) -> None:
@@ -74,5 +107,6 @@ def gpu_ledger(gpu: Gpu, leases: list[Lease]) -> GpuLedger:
         reserved_mib=sum(lease.memory_mib for lease in leases),
         utilization_percent=gpu.utilization_percent or 0,
         held_by=[lease.run_id for lease in leases],
+        shares_mib=[lease.memory_mib for lease in leases],
         is_exclusive=any(lease.is_exclusive for lease in leases),
     )

@@ -68,6 +68,8 @@ class GpuLedger:
     flowline_mib: int = 0
     """What a task of FlowLine needs free here when it does not say."""
     held_by: list[str] = field(default_factory=list)
+    shares_mib: list[int] = field(default_factory=list)
+    """What each run of `held_by` reserved."""
     is_exclusive: bool = False
 
     def free_mib(self) -> int:
@@ -98,7 +100,25 @@ class GpuLedger:
         self.reserved_mib += amount
         self.is_exclusive = demand.is_exclusive
         self.held_by.append(run_id)
+        self.shares_mib.append(amount)
         return amount
+
+    def release(self, run_id: str) -> None:
+        """The run has ended, in a forecast; what the driver says of now is no news of then."""
+        place = self.held_by.index(run_id)
+        del self.held_by[place]
+        self.reserved_mib -= self.shares_mib.pop(place)
+        self.own_used_mib = min(self.own_used_mib, self.reserved_mib)
+        self.is_exclusive = False
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What an active run holds of its node, and the instant of its time limit, if it has one."""
+
+    cpus: int
+    memory_mib: int
+    ends_at: float | None = None
 
 
 @dataclass
@@ -112,9 +132,17 @@ class NodeLedger:
     problem: str = ""
     pools: set[str] = field(default_factory=set)
     gpu_problem: str = ""
-    used_cpus: int = 0
-    used_memory_mib: int = 0
+    holders: dict[str, Holder] = field(default_factory=dict)
+    """By the id of the run."""
     gpus: list[GpuLedger] = field(default_factory=list)
+
+    @property
+    def used_cpus(self) -> int:
+        return sum(holder.cpus for holder in self.holders.values())
+
+    @property
+    def used_memory_mib(self) -> int:
+        return sum(holder.memory_mib for holder in self.holders.values())
 
     def refusal(self, demand: Demand) -> str:
         """Why the machine itself (not a device) cannot take `demand` now; empty when it can."""
@@ -164,16 +192,27 @@ class Placement:
 
 def place(demand: Demand, nodes: Iterable[NodeLedger]) -> Placement | str:
     """A node and all GPUs the demand asks for, or a sentence why there is none. Reserves nothing yet."""
-    candidates = [node for node in nodes if node.is_in(demand.pool)]
+    candidates = in_order(demand, nodes)
     if not candidates:
         return f"no node of pool '{demand.pool}' is registered"
     refusals = []
-    for node in sorted(candidates, key=lambda node: len(node.usable_gpus(demand)) if demand.gpus else node.id):
-        refusal = node.refusal(demand) or gpu_refusal(node, demand)
+    for node in candidates:
+        refusal = refusal_of(node, demand)
         if not refusal:
             return Placement(node, node.usable_gpus(demand)[: demand.gpus])
         refusals.append(refusal)
     return "; ".join(refusals)
+
+
+def in_order(demand: Demand, nodes: Iterable[NodeLedger]) -> list[NodeLedger]:
+    """Nodes of the pool, those with the fewest usable devices first."""
+    there = [node for node in nodes if node.is_in(demand.pool)]
+    return sorted(there, key=lambda node: len(node.usable_gpus(demand)) if demand.gpus else node.id)
+
+
+def refusal_of(node: NodeLedger, demand: Demand) -> str:
+    """Why the machine or its devices cannot take `demand` now; empty when they can."""
+    return node.refusal(demand) or gpu_refusal(node, demand)
 
 
 def gpu_refusal(node: NodeLedger, demand: Demand) -> str:
@@ -196,10 +235,11 @@ def gpu_refusal(node: NodeLedger, demand: Demand) -> str:
     return f"{needs}, {len(usable)} of {len(there)} free: {in_the_way}"
 
 
-def take(placement: Placement, demand: Demand, run_id: str) -> list[tuple[GpuLedger, int]]:
+def take(
+    placement: Placement, demand: Demand, run_id: str, ends_at: float | None = None
+) -> list[tuple[GpuLedger, int]]:
     """Write the placement into the ledger; returns each device with the MiB reserved on it."""
-    placement.node.used_cpus += demand.cpus
-    placement.node.used_memory_mib += demand.memory_mib
+    placement.node.holders[run_id] = Holder(demand.cpus, demand.memory_mib, ends_at)
     return [(gpu, gpu.take(demand, run_id)) for gpu in placement.gpus]
 
 

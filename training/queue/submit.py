@@ -55,7 +55,7 @@ def dry_run(spec: TaskSpec) -> dict[str, Any]:
     points = spec.priority + queue_priority(spec.queue)
     if spec.hold:
         return {"would_start": False, "node": None, "gpus": [], "waiting_reason": "held", "position": None}
-    answer = place(Demand.of(spec.task_fields()), read_ledger())
+    answer = place(Demand.of(spec.task_fields()), read_ledger().nodes)
     place_in_line = Task.objects.placeable().filter(turn__lte=turn_of(timezone.now(), points)).count() + 1
     if isinstance(answer, str):
         return {"would_start": False, "node": None, "gpus": [], "waiting_reason": answer, "position": place_in_line}
