@@ -1,5 +1,6 @@
 """Turning devices on and off. Each change asks for a scheduling pass, by name: gpus never imports training."""
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from gpus.models import Gpu
@@ -22,3 +23,13 @@ def release_quarantines(gpus: QuerySet[Gpu]) -> int:
     if released:
         enqueue(PASS)
     return released
+
+
+def flip(gpu: Gpu) -> bool:
+    """Turn a device off or on; the new state. Two at once flip it twice."""
+    with transaction.atomic():
+        row = Gpu.objects.select_for_update(no_key=True).get(pk=gpu.pk)
+        row.is_enabled = not row.is_enabled
+        row.save(update_fields=["is_enabled"])
+        enqueue(PASS)
+    return row.is_enabled

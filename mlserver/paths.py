@@ -33,3 +33,8 @@ def serve_record() -> Path:
 def qcluster_record() -> Path:
     """Identities of the processes that django-q2 started."""
     return settings.MLSERVER_HOME / "qcluster.json"
+
+
+def server_logs_root() -> Path:
+    """Log files of the server itself."""
+    return settings.MLSERVER_HOME / "logs"

@@ -26,6 +26,7 @@ from mlserver.serving.probe import WebPulse
 from mlserver.serving.qcluster import Pulse
 from mlserver.serving.reload import SourceWatch
 from mlserver.serving.supervise import Supervisor
+from mlserver.started import STARTED_AT  # noqa: F401  taken before anything is forked
 
 
 class Command(BaseCommand):
