@@ -1,5 +1,6 @@
 """What the FlowLine API asks of tasks: a shell command, parameters that become options, and a number of runs."""
 
+import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -106,11 +107,16 @@ def copy(original: Task, order: Mapping[str, Any], *, owner: User) -> Task:
     return submit(spec, owner=owner, source=Source.FLOWLINE)
 
 
-def spec_of(cmd: str, config: Mapping[str, Any], *, gpu_memory_mib: int | None = None, **fields: Any) -> TaskSpec:
-    """One GPU beside others, on a machine without any a CPU slot; failures are tried again."""
+def spec_of(
+    cmd: str | list[str], config: Mapping[str, Any], *, gpu_memory_mib: int | None = None, **fields: Any
+) -> TaskSpec:
+    """One GPU beside others, on a machine without any a CPU slot; failures are tried again.
+
+    `cmd` is for the shell, and its parameters become options; or it is an argument vector that finds them itself.
+    """
     on_cpu = settings.FLOWLINE_ALLOW_CPU and not Gpu.objects.filter(is_present=True).exists()
     spec = TaskSpec(
-        command=cmd + options(config),
+        command=cmd + options(config) if isinstance(cmd, str) else cmd,
         config=dict(config),
         project=PROJECT,
         gpus=0 if on_cpu else 1,
@@ -130,6 +136,10 @@ def options(config: Mapping[str, Any]) -> str:
     """` --key value` of each parameter, quoted for the shell; what is no single value is left out."""
     words = [(key, value) for key, value in config.items() if not isinstance(value, dict | list)]
     return "".join(f" --{key} {shlex.quote(option_text(value))}" for key, value in words)
+
+
+def parameters_json(config: Mapping[str, Any]) -> str:
+    return json.dumps(dict(config))
 
 
 def option_text(value: object) -> str:

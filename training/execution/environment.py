@@ -16,6 +16,7 @@ def job_environment(
 ) -> dict[str, str]:
     """None of the server's own settings or secrets is passed on. `rank`: what `rank_environment` says of a process."""
     inherited = {name: os.environ[name] for name in settings.JOB_ENV_ALLOW if name in os.environ}
+    gpus = leased_gpus(run)
     promised = {
         "PYTHONUNBUFFERED": "1",
         "MLSERVER_RUN_ID": run.pk,
@@ -23,7 +24,8 @@ def job_environment(
         **array_environment(task),
         "MLSERVER_RUN_DIR": str(directory),
         "RUNICORN_DIR": str(paths.runs_root()),
-        "CUDA_VISIBLE_DEVICES": ",".join(gpu_uuids(run)),
+        "MLSERVER_GPU_INDICES": ",".join(str(index) for index, _ in gpus),
+        "CUDA_VISIBLE_DEVICES": ",".join(uuid for _, uuid in gpus),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     }
     its_own = account.environment() if account else {}
@@ -57,8 +59,8 @@ def rank_environment(rank: int, ranks: int, port: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def gpu_uuids(run: Run) -> list[str]:
-    """Leased devices in index order; a run without leases sees none, so it cannot disturb others."""
+def leased_gpus(run: Run) -> list[tuple[int, str]]:
+    """Index and uuid of leased devices by index; a run without leases sees none, so it cannot disturb others."""
     if not run.gpus:
         return []
-    return list(run.leases.held().order_by("gpu__index").values_list("gpu__uuid", flat=True))
+    return list(run.leases.held().order_by("gpu__index").values_list("gpu__index", "gpu__uuid"))
