@@ -49,6 +49,7 @@ SPECTACULAR_SETTINGS = {
         **{name: f"training.models.{name}" for name in ("TaskStatus", "RunStatus", "ExitClass", "EventType", "Source")},
         "KeyState": "mlserver.accounts.models.KEY_STATES",
         "DatasetFormat": "registry.models.DatasetFormat",
+        "RunicornStatus": "training.api.runicorn.statuses.WORDS",
         "SessionState": "training.models.session.SessionState",
     },
 }

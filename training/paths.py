@@ -33,9 +33,14 @@ def runs_root() -> Path:
     return settings.MLSERVER_HOME / "runs"
 
 
+def runs_dir(project: str, name: str) -> Path:
+    """Where the directories of all runs of this name lie."""
+    return runs_root() / segment(project) / segment(name or "default") / "runs"
+
+
 def run_dir(project: str, name: str, run_id: str) -> Path:
     """Directory of the job's own files; owned by the job, so nothing in it is trusted."""
-    return runs_root() / segment(project) / segment(name or "default") / "runs" / segment(run_id)
+    return runs_dir(project, name) / segment(run_id)
 
 
 def log_name(rank: int) -> str:

@@ -5,8 +5,12 @@ from django.urls import path
 from gpus.api.runicorn import GpuTelemetry
 from training.api.runicorn.logs import RunLogSocket
 from training.api.runicorn.metrics import CacheStatistics, FastMetrics, StepMetrics, TimeMetrics
+from training.api.runicorn.runs import RunList, RunPage
 
 urlpatterns = [
+    # R1, R2
+    path("api/runs", RunList.as_view()),
+    path("api/runs/<str:run_id>", RunPage.as_view()),
     # R7-R9
     path("api/runs/<str:run_id>/metrics", TimeMetrics.as_view()),
     path("api/runs/<str:run_id>/metrics_step", StepMetrics.as_view()),

@@ -9,6 +9,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers as s
 
+from mlserver.api.bodies import validation_status_of
 from mlserver.api.idempotency import HEADER, MAX_KEY_CHARACTERS
 from mlserver.api.parsing import MAX_JSON_BYTES
 
@@ -24,8 +25,9 @@ REFUSALS = {
     "429": "too many wrong keys came from this address",
     "503": "the server cannot answer now; nothing was changed",
 }
+VALUES_REFUSED = "the body is not JSON, or not an object; or a value is refused: `detail` says which"
 OF_EVERY_CALL = {"401", "403", "429", "503"}
-OF_A_BODY = {"400", "413", "422"}
+OF_A_BODY = {"400", "413"}
 OF_A_JSON_BODY = OF_A_BODY | {"415"}
 WITH_RETRY = {"429", "503"}
 RETRY_AFTER = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
@@ -62,7 +64,10 @@ class Refusal(s.Serializer[dict[str, object]]):
 
 
 class DoorSchema(AutoSchema):
-    """A view names the actions that may find their object in another state in `conflicting_actions`."""
+    """A view names the actions that may find their object in another state in `conflicting_actions`.
+
+    One whose refusals have a shape of their own names its serializer in `refusal`.
+    """
 
     def get_override_parameters(self) -> list[Any]:
         handler = getattr(self.view, getattr(self.view, "action", "") or self.method.lower())
@@ -83,7 +88,8 @@ class DoorSchema(AutoSchema):
             OF_EVERY_CALL
             | (OF_A_JSON_BODY if "application/json" in bodies else OF_A_BODY if bodies else set())
             | ({"404"} if "path" in places else set())
-            | ({"422"} if places & {"query", "header"} else set())
+            | ({self._of_values()} if bodies or places & {"query", "header"} else set())
+            | ({"400"} & {self._of_values()} if "path" in places else set())
             | ({"409"} if self._may_conflict() else set())
         )
 
@@ -92,6 +98,11 @@ class DoorSchema(AutoSchema):
         action = getattr(self.view, "action", "") or self.method.lower()
         return action in getattr(self.view, "conflicting_actions", ())
 
+    def _of_values(self) -> str:
+        return str(validation_status_of(self.path))
+
     def _refusal(self, code: str) -> dict[str, Any]:
-        said: dict[str, Any] = self._get_response_for_code(Refusal, code, media_types=["application/json"])
-        return {**said, "description": REFUSALS[code]} | ({"headers": RETRY_AFTER} if code in WITH_RETRY else {})
+        shape = getattr(self.view, "refusal", Refusal)
+        said: dict[str, Any] = self._get_response_for_code(shape, code, media_types=["application/json"])
+        why = VALUES_REFUSED if code == "400" and self._of_values() == code else REFUSALS[code]
+        return {**said, "description": why} | ({"headers": RETRY_AFTER} if code in WITH_RETRY else {})

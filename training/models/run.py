@@ -95,6 +95,9 @@ class RunQuerySet(models.QuerySet["Run"]):
     def visible(self) -> "RunQuerySet":
         return self.filter(deleted_at=None)
 
+    def newest_first(self) -> "RunQuerySet":
+        return self.order_by("-created_at", "-id")
+
     def active(self) -> "RunQuerySet":
         return self.filter(status__in=ACTIVE)
 

@@ -24,5 +24,9 @@ def find_run(run_id: str, *columns: str) -> Run:
     if run is None:  # ids of other runs are few: asked only when the run's own is unknown
         run = runs.filter(pk__in=RunAlias.objects.filter(alias=run_id).values("run")).first()
     if run is None:
-        raise NotFound(f"Run not found: {run_id}")
+        raise unknown(run_id)
     return run
+
+
+def unknown(run_id: str) -> NotFound:
+    return NotFound(f"Run not found: {run_id}")

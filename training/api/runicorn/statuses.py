@@ -10,6 +10,7 @@ STATUSES: dict[str, str] = {
     RunStatus.FAILED: "failed",
     RunStatus.STOPPED: "interrupted",
 }
+WORDS = ("running", "finished", "failed", "interrupted")
 GONE = "process_not_found"
 
 

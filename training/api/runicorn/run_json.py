@@ -1,0 +1,112 @@
+"""Runs as the Runicorn API shows them. Lists may have thousands: rows are tuples, and nothing is made twice."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db.models import Count, F, FilteredRelation, Q, TextField
+from django.db.models.functions import Cast
+from orjson import Fragment
+
+from mlserver.api.reading import Row
+from mlserver.instants import EpochSeconds
+from training import paths
+from training.api.runicorn.lookup import checked_run_id, unknown
+from training.api.runicorn.statuses import STATUSES
+from training.models import Run, RunArtifact, Usage
+from training.models.run import RunQuerySet
+
+# What a run without a name is called, as its directory is.
+UNNAMED = "default"
+COLUMNS = (
+    F("id"), F("project"), F("name"), F("dir_name"), F("outside_dir"), EpochSeconds("created_at"), F("status"),
+    F("first__pid"), F("best_metric_value"), F("best_metric_name"),
+)  # fmt: skip
+DETAILS = (EpochSeconds("updated_at"), EpochSeconds("ended_at"), Cast("tags", TextField()))
+SUMMARY, DELETED_AT = Cast("summary", TextField()), EpochSeconds("deleted_at")
+# By run: versions that it made and that it used.
+NONE = (0, 0)
+Counts = Mapping[str, Sequence[int]]
+
+
+def list_runs(runs: RunQuerySet, *, all_counts: bool = False) -> list[Row]:
+    """R1 objects, in two queries. `all_counts`: there are so many that the artifacts of all runs are counted."""
+    rows = rows_of(runs)
+    return render_rows(rows, artifact_counts(None if all_counts else [row[0] for row in rows]))
+
+
+def rows_of(runs: RunQuerySet, *more: Any) -> list[tuple[Any, ...]]:
+    """COLUMNS of each run, and `more` behind them."""
+    first = FilteredRelation("processes", condition=Q(processes__rank=0))
+    return list(runs.annotate(first=first).values_list(*COLUMNS, *more))
+
+
+def render_rows(rows: Iterable[Sequence[Any]], counts: Counts) -> list[Row]:
+    folders: dict[tuple[str, str], str] = {}
+    found = []
+    for run_id, project, name, dir_name, outside_dir, created, status, pid, value, metric, *_ in rows:
+        key = (project, dir_name or name)
+        if key not in folders:
+            folders[key] = f"{paths.runs_dir(*key)}/"
+        made, used = counts.get(run_id, NONE)
+        found.append(
+            {
+                "id": run_id,
+                "run_dir": outside_dir or folders[key] + run_id,
+                "created_time": created,
+                "status": STATUSES[status],
+                "pid": pid,
+                "best_metric_value": value,
+                "best_metric_name": metric or None,
+                "project": project,
+                "name": name or UNNAMED,
+                "artifacts_created_count": made,
+                "artifacts_used_count": used,
+            }
+        )
+    return found
+
+
+def artifact_counts(run_ids: Sequence[str] | None) -> Counts:
+    """Of those of the runs that have any; None: of all runs."""
+    uses = RunArtifact.objects.order_by()
+    if run_ids is not None:
+        uses = uses.filter(run_id__in=run_ids)
+    made, used = (Count("pk", filter=Q(usage=usage)) for usage in (Usage.PRODUCED, Usage.USED))
+    return {run_id: counts for run_id, *counts in uses.values_list("run_id").annotate(made=made, used=used)}
+
+
+def files_of(run_dir: str) -> Row:
+    """Where a run keeps its log and its metrics."""
+    events = f"{run_dir}/{paths.EVENTS_NAME}"
+    return {"logs": f"{run_dir}/{paths.log_name(0)}", "metrics": events, "metrics_step": events}
+
+
+def render_details(rows: Sequence[Sequence[Any]], counts: Counts) -> list[Row]:
+    """R1 objects with what rows of COLUMNS and DETAILS say beyond them."""
+    found = render_rows(rows, counts)
+    for item, row in zip(found, rows, strict=True):
+        updated_at, ended_at, tags, *_ = row[len(COLUMNS) :]
+        item |= files_of(item["run_dir"])
+        item["created_at"] = item["created_time"]
+        item["updated_at"] = updated_at
+        item["ended_at"] = ended_at
+        item["tags"] = Fragment(tags)  # JSON already
+    return found
+
+
+def list_details(runs: RunQuerySet) -> list[Row]:
+    """R2 objects, in two queries."""
+    rows = rows_of(runs, *DETAILS, SUMMARY)
+    found = render_details(rows, artifact_counts([row[0] for row in rows]))
+    for item, row in zip(found, rows, strict=True):
+        item["summary"] = Fragment(row[-1])
+    return found
+
+
+def read_run(run_id: str) -> Row:
+    """R2 object, in two queries. Raises BadRequest and NotFound as `find_run` does."""
+    runs = Run.objects.visible()
+    found = list_details(runs.filter(pk=checked_run_id(run_id))) or list_details(runs.filter(aliases__alias=run_id))
+    if not found:
+        raise unknown(run_id)
+    return found[0]

@@ -1,0 +1,51 @@
+"""Serializers that describe bodies and answers about runs; rows are rendered from tuples."""
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers as s
+
+from mlserver.api.schema import text_parameter
+from training.api.runicorn.statuses import WORDS
+
+Described = dict[str, object]
+TAGS = ["runicorn"]
+RUN_ID_PATTERN = "[0-9]{8}_[0-9]{6}_[a-f0-9]{6}"
+RUN_ID = text_parameter("run_id", "of the run", pattern=RUN_ID_PATTERN)
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class AnyObject(s.JSONField):
+    """Whatever a script said."""
+
+
+class RunItem(s.Serializer[Described]):
+    """Times are seconds since 1970."""
+
+    id = s.RegexField(f"^{RUN_ID_PATTERN}$")
+    run_dir = s.CharField(help_text="absolute directory")
+    created_time = s.FloatField()
+    status = s.ChoiceField(WORDS)
+    pid = s.IntegerField(allow_null=True, help_text="its process, of several that of rank 0")
+    best_metric_value = s.FloatField(allow_null=True, help_text="of its primary metric")
+    best_metric_name = s.CharField(allow_null=True)
+    project = s.CharField()
+    name = s.CharField(help_text="`default` for a run without one")
+    artifacts_created_count = s.IntegerField()
+    artifacts_used_count = s.IntegerField()
+
+
+class RunWithDetails(RunItem):
+    logs = s.CharField(help_text="absolute path of its log")
+    metrics = s.CharField(help_text="absolute path of its records")
+    metrics_step = s.CharField(help_text="the same as `metrics`")
+    created_at = s.FloatField(help_text="the same as `created_time`")
+    updated_at = s.FloatField()
+    ended_at = s.FloatField(allow_null=True)
+    tags = s.ListField(child=s.CharField())
+
+
+class RunDetail(RunWithDetails):
+    summary = AnyObject(help_text="what its script says of it as a whole")
+
+
+class ExperimentItem(RunWithDetails):
+    deleted_at = s.FloatField(allow_null=True, help_text="when it was moved to the recycle bin")
