@@ -37,10 +37,10 @@ def downsample_parameter(at_least: int) -> OpenApiParameter:
     return OpenApiParameter("downsample", rule, description="of more rows than these, those that show every column")
 
 
-class MetricsAnswer(s.Serializer[Row]):
+class MetricRowsAnswer(s.Serializer[Row]):
     columns = s.ListField(child=s.CharField())
     rows = s.ListField(
-        child=s.DictField(child=s.JSONField(allow_null=True)),
+        child=s.DictField(child=s.JSONField()),
         help_text="each with every column; null: not logged, or no finite number",
     )
     total = s.IntegerField(help_text="rows before sampling")
@@ -55,7 +55,7 @@ class AppliedFilters(s.Serializer[Row]):
 
 class FastMetricsAnswer(s.Serializer[Row]):
     columns = s.ListField(child=s.CharField())
-    rows = s.ListField(child=s.DictField(child=s.JSONField(allow_null=True)))
+    rows = s.ListField(child=s.DictField(child=s.JSONField()))
     query_time_ms = s.FloatField()
     total_points = s.IntegerField(help_text="rows in this answer")
     applied_filters = AppliedFilters()
@@ -78,7 +78,7 @@ class StepMetrics(RunicornView):
         summary="Metrics over steps",
         description="One row per step, ascending; of the same step each column has what was logged last.",
         parameters=[RUN, downsample_parameter(LEAST_POINTS)],
-        responses=OpenApiResponse(MetricsAnswer, description=f"Headers: {ROW_HEADERS}"),
+        responses=OpenApiResponse(MetricRowsAnswer, description=f"Headers: {ROW_HEADERS}"),
     )
     def get(self, request: Request, run_id: str) -> HttpResponseBase:
         """R8."""
@@ -93,7 +93,7 @@ class TimeMetrics(RunicornView):
         summary="Metrics over time",
         description="As over steps, in the order of time; `time` is seconds since the first row.",
         parameters=[RUN, downsample_parameter(LEAST_POINTS)],
-        responses=OpenApiResponse(MetricsAnswer, description=f"Headers: {ROW_HEADERS}"),
+        responses=OpenApiResponse(MetricRowsAnswer, description=f"Headers: {ROW_HEADERS}"),
     )
     def get(self, request: Request, run_id: str) -> HttpResponseBase:
         """R7."""

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from mlserver.api.rendering import json_response
 from mlserver.api.runicorn_view import RunicornView
 from training.api.runicorn.run_json import list_runs, read_run
-from training.api.runicorn.schemas import RUN_ID, TAGS, RunDetail, RunItem
+from training.api.runicorn.schemas import RUN, TAGS, RunDetail, RunItem
 from training.models import Run
 
 
@@ -30,7 +30,7 @@ class RunPage(RunicornView):
         operation_id="runicorn_run",
         summary="Read one run",
         description="404 for a run in the recycle bin, too.",
-        parameters=[RUN_ID],
+        parameters=[RUN],
         responses=RunDetail,
     )
     def get(self, request: Request, run_id: str) -> HttpResponse:

@@ -5,11 +5,11 @@ from rest_framework import serializers as s
 
 from mlserver.api.schema import text_parameter
 from training.api.runicorn.statuses import WORDS
+from training.models.run import RUN_ID
 
 Described = dict[str, object]
 TAGS = ["runicorn"]
-RUN_ID_PATTERN = "[0-9]{8}_[0-9]{6}_[a-f0-9]{6}"
-RUN_ID = text_parameter("run_id", "of the run", pattern=RUN_ID_PATTERN)
+RUN = text_parameter("run_id", "of a run that is not deleted", pattern=RUN_ID.pattern)
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
@@ -20,7 +20,7 @@ class AnyObject(s.JSONField):
 class RunItem(s.Serializer[Described]):
     """Times are seconds since 1970."""
 
-    id = s.RegexField(f"^{RUN_ID_PATTERN}$")
+    id = s.RegexField(f"^{RUN_ID.pattern}$")
     run_dir = s.CharField(help_text="absolute directory")
     created_time = s.FloatField()
     status = s.ChoiceField(WORDS)

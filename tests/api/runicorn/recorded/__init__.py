@@ -5,7 +5,7 @@ answer. A row that none of them has fails tests/api/runicorn/test_recorded_answe
 room, or a new module to ALL.
 """
 
-from tests.api.runicorn.recorded import runs
+from tests.api.runicorn.recorded import numbers, runs
 from tests.api.runicorn.recorded.world import Call
 
-ALL: dict[str, Call] = {**runs.CALLS}
+ALL: dict[str, Call] = {**runs.CALLS, **numbers.CALLS}
