@@ -11,7 +11,7 @@ SEGMENT_BYTES = 240
 # In a run directory: the records of its job, and what a training session leaves.
 EVENTS_NAME, MODEL_NAME, FAILURE_NAME = "events.jsonl", "model.pth", "failure.json"
 # What the SDK says there of the run as a whole.
-SUMMARY_NAME, STATUS_NAME = "summary.json", "status.json"
+SUMMARY_NAME, STATUS_NAME, ENVIRONMENT_NAME = "summary.json", "status.json", "environment.json"
 
 
 def segment(name: str) -> str:

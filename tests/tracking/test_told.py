@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 
 from tests.make import make_node, make_run
+from training import paths
 from training.models import Event, Run
 from training.tracking import told
+
+
+def summary_files() -> told.ToldFiles:
+    return told.ToldFiles({paths.SUMMARY_NAME: told.take_in_summary})
+
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 
@@ -34,7 +40,7 @@ def summary(run: Run) -> Any:
 
 
 def test_it_is_taken_in_whenever_it_changes(run: Run, django_assert_num_queries: Any) -> None:
-    files = told.SummaryFiles()
+    files = summary_files()
     files.take_in_all(run.node_id)
     write(run, {"a": 1, "best_metric_value": 0.5})
     files.take_in_all(run.node_id)
@@ -48,9 +54,9 @@ def test_it_is_taken_in_whenever_it_changes(run: Run, django_assert_num_queries:
 
 def test_an_agent_that_begins_anew_changes_nothing(run: Run) -> None:
     write(run, {"a": 1})
-    told.SummaryFiles().take_in_all(run.node_id)
+    summary_files().take_in_all(run.node_id)
     before = Run.objects.get(pk=run.pk).updated_at
-    told.SummaryFiles().take_in_all(run.node_id)
+    summary_files().take_in_all(run.node_id)
     assert Run.objects.get(pk=run.pk).updated_at == before
 
 
@@ -59,7 +65,7 @@ def test_only_active_runs_of_the_node_are_looked_at(run: Run) -> None:
     for other in (ended, elsewhere):
         other.directory.mkdir(parents=True)
         write(other, {"a": 1})
-    told.SummaryFiles().take_in_all(run.node_id)
+    summary_files().take_in_all(run.node_id)
     assert [summary(other) for other in (ended, elsewhere)] == [{}, {}]
 
 

@@ -32,11 +32,13 @@ from training.execution import liveness, requests
 from training.execution.watch import Watch
 from training.models import Event, Lease, Task
 from training.tracking import told
+from training.tracking.environment import take_in_environment
 from training.tracking.intake import Intake
 
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
+TOLD = {paths.SUMMARY_NAME: told.take_in_summary, paths.ENVIRONMENT_NAME: take_in_environment}
 
 
 def main() -> None:
@@ -72,7 +74,7 @@ class Agent:
         self.selector.register(self.wakeup, selectors.EVENT_READ, None)
         self.watch = Watch(self.selector)
         self.intake = Intake()
-        self.summaries = told.SummaryFiles()
+        self.told = told.ToldFiles(TOLD)
         self.has_attached = False
         self.occupants: dict[str, Occupants] = {}
         self.jobs: list[tuple[Every, Callable[[], object]]] = [
@@ -81,7 +83,7 @@ class Agent:
             (Every(TICK_S), self.ask_again),
             (Every(TICK_S), self.ask_driver),
             (Every(TICK_S), self.take_in_files),
-            (Every(5), self.take_in_summaries),
+            (Every(5), self.take_in_told),
             (Every(10), self.watch.note_heartbeats),
             (Every(30), liveness.check_outside_runs),
             (Every(5), enqueue_beat),
@@ -167,9 +169,9 @@ class Agent:
         if self.node is not None:
             self.intake.take_in_all(self.node)
 
-    def take_in_summaries(self) -> None:
+    def take_in_told(self) -> None:
         if self.node is not None:
-            self.summaries.take_in_all(self.node.pk)
+            self.told.take_in_all(self.node.pk)
 
     def ask_driver(self) -> None:
         """Never before our own processes are known: they would be taken for somebody else's."""

@@ -17,7 +17,7 @@ from training.models import Event, ExitClass, Run, RunProcess
 
 def finish(run_id: str) -> str:
     """End the run once all its processes have exit records; safe to call any number of times."""
-    run = Run.objects.select_related("task").filter(pk=run_id).first()
+    run = Run.objects.select_related("task", "node").filter(pk=run_id).first()
     if run is None or run.has_ended:
         return f"{run_id}: nothing to finish"
     records = {rank: Control(run_id, rank).read("exit") for rank in run.processes.values_list("rank", flat=True)}

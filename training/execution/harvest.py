@@ -10,6 +10,7 @@ from training.execution.last_words import last_line
 from training.execution.registration import register_model
 from training.models import Event, ExitClass, Run
 from training.tracking import intake, told
+from training.tracking.environment import take_in_environment
 from training.tracking.job_files import opened_in_run
 from training.trainer.catalog import UNTOLD_EXIT_CODE
 
@@ -31,6 +32,7 @@ def harvest(run: Run, outcome: Outcome, *, rank: int = 0) -> Outcome:
     if not intake.take_in_rest(run, within_s=TAKE_IN_S):
         raise NotDone(run.pk)
     told.take_in_summary(run)
+    take_in_environment(run)
     if run.task is None or not run.task.is_session:
         return heard(run, outcome)
     if outcome.exit_class == ExitClass.OK:

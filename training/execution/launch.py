@@ -25,6 +25,8 @@ from training.execution.stop import deliver_stop
 from training.models import Run, RunProcess, RunStatus, Task
 
 DISK_DELAY_S = 15.0
+# Most scripts have begun by then, and those that use the SDK have written their environment themselves.
+CAPTURE_AFTER_S = 1.0
 
 
 def launch(run_id: str) -> str:
@@ -196,4 +198,13 @@ def supervisor_spec(
         "fifo": str(paths.agent_fifo()),
         "user": account.spec() if account else None,
         "umask": 0o027,
+        "environment": environment_capture(directory) if rank == 0 else None,
     }
+
+
+def environment_capture(directory: Path) -> dict[str, Any] | None:
+    """Where the supervisor has the job's environment written; the script may do it itself before."""
+    if not settings.CAPTURE_ENVIRONMENT:
+        return None
+    path = str(directory / paths.ENVIRONMENT_NAME)
+    return {"path": path, "client": str(paths.sdk_root()), "after_s": CAPTURE_AFTER_S}

@@ -1,10 +1,10 @@
-"""What a script says of its run as a whole: `summary.json` and `status.json`, read from the run directory.
+"""What is said of a run as a whole: `summary.json`, `status.json` and `environment.json`, read from its directory.
 
 The files are the job's, so nothing in them is trusted: they are bounded, cleaned, and a link is no file.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from mlserver.errors import Invalid
 from mlserver.text import storable
 from training import paths
 from training.models import Event, Run
-from training.models.run import DIRECTORY_COLUMNS
 from training.tracking import spool
 from training.tracking.job_files import opened_in_run
 
@@ -36,26 +35,31 @@ def take_in_summary(run: Run) -> bool:
         return False
 
 
-class SummaryFiles:
-    """Which state of the files of active runs was taken in; one that forgot everything takes them in once more."""
+class ToldFiles:
+    """Which state of the files of active runs was taken in; one that forgot everything takes them in once more.
 
-    def __init__(self) -> None:
-        self._seen: dict[str, tuple[int, ...]] = {}
+    `takers`: by name of a file in the run directory, what takes it in.
+    """
+
+    def __init__(self, takers: Mapping[str, Callable[[Run], object]]) -> None:
+        self._takers = takers
+        self._seen: dict[tuple[str, str], tuple[int, ...]] = {}
 
     def take_in_all(self, node_id: int) -> None:
-        """One query, and a look at one file for each run of the node."""
-        runs = {run.pk: run for run in Run.objects.active().filter(node=node_id).only(*DIRECTORY_COLUMNS, "task_id")}
-        self._seen = {run_id: state for run_id, state in self._seen.items() if run_id in runs}
-        for run_id, run in runs.items():
-            state = state_of(run)
-            if state is not None and self._seen.get(run_id) != state:
-                take_in_summary(run)
-                self._seen[run_id] = state
+        """One query, and a look at each file of each run of the node."""
+        runs = {run.pk: run for run in Run.objects.active().filter(node=node_id).select_related("task", "node")}
+        self._seen = {key: state for key, state in self._seen.items() if key[0] in runs}
+        for run in runs.values():
+            for name, take_in in self._takers.items():
+                state = state_of(run, name)
+                if state is not None and self._seen.get((run.pk, name)) != state:
+                    take_in(run)
+                    self._seen[run.pk, name] = state
 
 
-def state_of(run: Run) -> tuple[int, ...] | None:
-    """Another one after each change of `summary.json`; None without the file."""
-    with opened_in_run(run, paths.SUMMARY_NAME) as file:
+def state_of(run: Run, name: str) -> tuple[int, ...] | None:
+    """Another one after each change of the file; None without it."""
+    with opened_in_run(run, name) as file:
         return (file.facts.st_ino, file.size, file.facts.st_mtime_ns) if file is not None else None
 
 

@@ -24,6 +24,8 @@ TYPE_CHECKING = False  # the typing module itself would cost milliseconds of sta
 if TYPE_CHECKING:
     from typing import Any
 
+    from training.execution.supervision.environment import EnvironmentCapture
+
 LEFTOVER_GRACE_S = 5.0
 KILL_AGAIN_S = 0.2
 RETRY_S = 1.0
@@ -59,6 +61,8 @@ class Supervisor:
         self.leftovers = 0
         self.cpu_s = 0.0
         self.max_rss_kib = 0
+        self.capture_at: float | None = None
+        self.environment: EnvironmentCapture | None = None
         self.started_at = time.time()
         self.confinement = Confinement(spec["run_id"], spec["rank"], spec["memory_mib"])
         self.capture = Capture(spec["log_path"], f"{control}/logs.idx", spec["log_limit_bytes"])
@@ -89,6 +93,7 @@ class Supervisor:
         while self.reap():
             self.look_at_leftovers()
             self.wait(deadline)
+            self.look_at_environment()
             if deadline is not None and not self.stop_reason and time.monotonic() >= deadline:
                 self.stop("timeout", self.spec["grace_s"])
             if self.kill_at is not None and time.monotonic() >= self.kill_at:
@@ -133,10 +138,13 @@ class Supervisor:
             return
         write_best(f"{self.control}/exec.json", {**identity(self.pid), "started_at": self.started_at}, self.capture)
         notify(self.spec["fifo"], self.spec["run_id"])
+        if self.spec.get("environment"):
+            self.capture_at = time.monotonic() + self.spec["environment"]["after_s"]
 
     def wait(self, deadline: float | None) -> None:
         """Poll until something happens or the next deadline."""
-        times = [at for at in (deadline if not self.stop_reason else None, self.kill_at) if at is not None]
+        deadlines = (deadline, self.capture_due()) if not self.stop_reason else ()
+        times = [at for at in (*deadlines, self.kill_at) if at is not None]
         timeout_ms = max(min(times) - time.monotonic(), 0) * 1000 + 1 if times else None
         ready = [descriptor for descriptor, _ in self.poll.poll(timeout_ms)]
         if self.failure in ready:
@@ -173,6 +181,9 @@ class Supervisor:
                 return False
             if pid == 0:
                 return True
+            if self.environment is not None and pid == self.environment.pid:
+                self.environment.ended()
+                continue
             self.cpu_s += usage.ru_utime + usage.ru_stime
             self.max_rss_kib = max(self.max_rss_kib, usage.ru_maxrss)
             if pid == self.pid:
@@ -182,8 +193,25 @@ class Supervisor:
         """The command has ended but processes it started have not: they get TERM and a short grace."""
         if self.status is None or self.leftovers or self.kill_at is not None:
             return
+        if self.environment is not None and self.environment.end():
+            return  # its end wakes us again: it is none of what the command left
         self.leftovers = tree.signal_all(os.getpid(), SIGTERM)
         self.kill_at = time.monotonic() + min(self.spec["grace_s"], LEFTOVER_GRACE_S)
+
+    def capture_due(self) -> float | None:
+        """When the capture of the environment is to be looked at; it ends with the command."""
+        return self.capture_at if self.status is None and not self.stop_reason else None
+
+    def look_at_environment(self) -> None:
+        at = self.capture_due()
+        if at is None or time.monotonic() < at:
+            return
+        if self.environment is None:
+            # Here: a command that has ended by now did not wait for this, nor did its end.
+            from training.execution.supervision.environment import EnvironmentCapture
+
+            self.environment = EnvironmentCapture(self.spec)
+        self.capture_at = self.environment.look(self.pid)
 
     def find_stop(self) -> bool:
         """Was a stop recorded before we could be signalled?"""
