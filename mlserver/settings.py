@@ -47,6 +47,7 @@ prepare_home(MLSERVER_HOME, has_job_user=bool(JOB_USER))
 MODELS_DIR = env_directory("MODELS_DIR", MLSERVER_HOME / "models")
 DATASETS_DIR = env_directory("DATASETS_DIR", MLSERVER_HOME / "datasets")
 MAX_UPLOAD_BYTES = env_int("MAX_UPLOAD_MB", 16384, at_least=1) * 1024**2
+MAX_MEDIA_BYTES = env_int("MLSERVER_MAX_MEDIA_MIB", 32, at_least=1, at_most=1024) * 1024**2
 SECRET_KEY = load_secret_key(MLSERVER_HOME)
 
 # -- the server

@@ -10,6 +10,8 @@ RESERVED = {"runs", "artifacts", ".runicorn", ".", ".."}
 SEGMENT_BYTES = 240
 # In a run directory: the records of its job, and what a training session leaves.
 EVENTS_NAME, MODEL_NAME, FAILURE_NAME = "events.jsonl", "model.pth", "failure.json"
+# The pictures that it logs lie there.
+MEDIA_NAME = "media"
 # What the SDK says there of the run as a whole.
 SUMMARY_NAME, STATUS_NAME, ENVIRONMENT_NAME = "summary.json", "status.json", "environment.json"
 

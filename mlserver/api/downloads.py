@@ -1,9 +1,10 @@
 """A stored file as an answer: whole or a range of it (RFC 9110, sections 13 and 14), read piece by piece."""
 
+import os
 import re
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -29,12 +30,19 @@ def download(request: HttpRequest, path: Path, *, digest: str, file_name: str) -
 
     The file is open from here on, so it may be deleted while it is sent.
     """
+    return download_open(request, path.open("rb", buffering=0), digest=digest, file_name=file_name)
+
+
+def download_open(
+    request: HttpRequest, file: FileIO, *, digest: str, file_name: str, content_type: str = "application/octet-stream"
+) -> HttpResponseBase:
+    """A file that is open, which is closed when it was sent. `content_type`: of what no browser executes."""
     etag = f'"{digest}"'
     headers = {**SAFE, "ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
     if _is_known(request, etag):
+        file.close()
         return HttpResponse(status=304, headers=headers)
-    file = path.open("rb", buffering=0)
-    size = path.stat().st_size
+    size = os.fstat(file.fileno()).st_size
     try:
         part = _asked_part(request, etag, size)
     except Unsatisfiable:
@@ -48,7 +56,7 @@ def download(request: HttpRequest, path: Path, *, digest: str, file_name: str) -
     headers["Content-Disposition"] = content_disposition_header(True, file_name) or "attachment"
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    about = {"content_type": "application/octet-stream", "status": 200 if part is None else 206, "headers": headers}
+    about = {"content_type": content_type, "status": 200 if part is None else 206, "headers": headers}
     if request.method == "HEAD":
         file.close()
         return HttpResponse(**about)
@@ -58,7 +66,7 @@ def download(request: HttpRequest, path: Path, *, digest: str, file_name: str) -
 class _Part:
     """Bytes of a file, in blocks. An iterator with `close`, which Django and the server call."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: FileIO, start: int, size: int) -> None:
         file.seek(start)
         self._file = file
         self._left = size

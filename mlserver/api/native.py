@@ -8,6 +8,7 @@ from training.api.native.events import EventSet
 from training.api.native.leases import LeaseSet
 from training.api.native.lines import PoolSet, QueueSet, UserLimitsSet
 from training.api.native.logs import RunLogs
+from training.api.native.media import MediaSet, Medium
 from training.api.native.metrics import RunMetrics
 from training.api.native.processes import ProcessSet
 from training.api.native.runs import RunSet
@@ -35,6 +36,9 @@ urlpatterns = [
     path("api/v1/runs/<str:pk>/metrics", RunMetrics.as_view(), name="run-metrics"),
     # N8, N9
     path("api/v1/runs/<str:pk>/logs", RunLogs.as_view(), name="run-logs"),
+    # N10
+    path("api/v1/runs/<str:pk>/media", MediaSet.as_view({"get": "list", "post": "create"}), name="run-media"),
+    path("api/v1/runs/<str:pk>/media/<str:name>", Medium.as_view(), name="run-medium"),
     # N12
     path("api/v1/runs/<str:pk>/summary", RunSummary.as_view(), name="run-summary"),
     path("api/v1/runs/<str:pk>/environment", RunEnvironmentView.as_view(), name="run-environment"),

@@ -69,13 +69,12 @@ def max_body_bytes() -> int:
     return int(settings.MAX_UPLOAD_BYTES) + FRAMING_BYTES
 
 
-def refuse_too_large(request: HttpRequest) -> None:
-    """Raises TooLarge for a body that says it is longer than uploads may be."""
+def refuse_too_large(request: HttpRequest, most_bytes: int | None = None) -> None:
+    """Raises TooLarge for a body that says it is longer than a file of `most_bytes`, by default of any upload."""
+    most = settings.MAX_UPLOAD_BYTES if most_bytes is None else most_bytes
     declared = request.META.get("CONTENT_LENGTH") or "0"
-    if declared.isdecimal() and int(declared) > max_body_bytes():
-        raise TooLarge(
-            f"the upload is refused: it has {int(declared)} bytes, at most {settings.MAX_UPLOAD_BYTES} are taken"
-        )
+    if declared.isdecimal() and int(declared) > most + FRAMING_BYTES:
+        raise TooLarge(f"the upload is refused: it has {int(declared)} bytes, at most {most} are taken")
 
 
 def receive(request: HttpRequest, receiver: Receiver) -> HttpResponse:

@@ -42,6 +42,8 @@ DOCUMENTED = {
     ("/api/v1/runs/{id}", "get patch"),
     ("/api/v1/runs/{id}/logs", "get post"),
     ("/api/v1/runs/{id}/metrics", "get post"),
+    ("/api/v1/runs/{id}/media", "get post"),
+    ("/api/v1/runs/{id}/media/{name}", "get"),
     ("/api/v1/runs/{id}/summary", "put"),
     ("/api/v1/runs/{id}/environment", "get put"),
     ("/api/v1/runs/{id}/heartbeat", "post"),
@@ -317,7 +319,7 @@ def test_it_documents_where_a_state_is_in_the_way(schema):
     lines = {(f"/api/v1/{noun}", "post") for noun in ("pools", "queues", "user-limits")}
     lines |= {(f"/api/v1/{noun}/{{id}}", method) for noun in ("pools", "queues") for method in ("patch", "delete")}
     run = "/api/v1/runs/{id}"
-    said = ("metrics", "logs", "heartbeat", "finish")
+    said = ("metrics", "logs", "media", "heartbeat", "finish")
     runs = {("/api/v1/runs", "post"), *((f"{run}/{noun}", "post") for noun in said)}
     assert found == actions | {(task, "patch"), (task, "delete"), *runs} | trainings | stored | lines
     stop = schema["paths"][f"{task}/stop"]["post"]

@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs.curl import CALL, call
 from tests.make import make_key, make_node, make_run, make_sdk_run, make_task, make_user
+from tests.pictures import picture
 from training.queue.spec import RULES
 from training.tracking.metrics import cache
 
@@ -34,11 +35,12 @@ def variables() -> dict[str, str]:
     }
 
 
-def test_it_gives_calls_that_are_answered_as_it_says(variables):
+def test_it_gives_calls_that_are_answered_as_it_says(variables, tmp_path):
+    (tmp_path / "confusion.png").write_bytes(picture())
     calls = CALL.findall(PAGE)
     assert len(calls) == PAGE.count("curl -")
     for status, line in calls:
-        answer = call(line, variables)
+        answer = call(line, variables, tmp_path)
         assert answer.status_code == int(status), (line, answer.content)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -30,6 +31,10 @@ class OpenFile:
         self._descriptor = descriptor
         self.facts = os.fstat(descriptor)
         self.size = self.facts.st_size
+
+    def detached(self) -> io.FileIO:
+        """The same file, open beyond the block in which this one is; the caller closes it."""
+        return io.FileIO(os.dup(self._descriptor), "rb")
 
     def read(self, start: int, end: int) -> bytes:
         """Bytes [start, end); fewer when the file was truncated meanwhile."""

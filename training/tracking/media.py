@@ -4,11 +4,11 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from mlserver.text import storable
+from training import paths
 from training.models import Run, RunMedia
 from training.tracking import spool
 from training.tracking.instants import instant
 
-FOLDER = "media"
 NAME_LENGTH, CAPTION_LENGTH = 255, 10_000
 HIGHEST_STEP = 2**63 - 1
 
@@ -44,7 +44,7 @@ def file_name(path: object) -> str | None:
     if not isinstance(path, str) or path != storable(path):
         return None
     folder, _, name = path.partition("/")
-    is_name = folder == FOLDER and PurePosixPath(name).name == name and name not in ("", ".", "..")
+    is_name = folder == paths.MEDIA_NAME and PurePosixPath(name).name == name and name not in ("", ".", "..")
     return name if is_name and len(name) <= NAME_LENGTH else None
 
 

@@ -6,10 +6,17 @@
 from typing import Any
 
 import django_filters as filters
+from django import forms
 from django.db.models import QuerySet
 
 from mlserver.api.filtering import Filters, Flag, Id
 from training.models import EventType, ExitClass, RunStatus, Source, TaskStatus
+
+
+class Whole(filters.NumberFilter):
+    """A whole number."""
+
+    field_class = forms.IntegerField
 
 
 class StillHeld(Flag):
@@ -90,3 +97,9 @@ class LeaseFilters(Filters):
     task = Id("run__task_id")
     gpu = Id("gpu_id", label="id of the GPU")
     active = StillHeld("released_at", label="has not been released")
+
+
+class MediaFilters(Filters):
+    key = filters.CharFilter(label="exactly this key")
+    step = Whole(label="logged at this step")
+    name = filters.CharFilter(label="exactly this file name")
