@@ -99,6 +99,7 @@ JOB_ENV_ALLOW = env_variables(
     "MLSERVER_JOB_ENV", ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 )
 SIMULATED_GPUS = env_simulated_gpus("MLSERVER_SIMULATED_GPUS")
+WEB_TERMINAL = env_bool("WEB_TERMINAL", True)
 DEMO = env_bool("MLSERVER_DEMO", True)
 
 # -- database: SQLite in the home unless DATABASE_URL says otherwise

@@ -68,3 +68,12 @@ def is_own_origin(origin: str, host: str, *, is_secure: bool) -> bool:
     except ValueError:
         return False
     return theirs.hostname is not None and (theirs.hostname, their_port) == (ours.hostname, our_port)
+
+
+def has_own_host_name(origin: str, host: str) -> bool:
+    """Whether `origin` has the name of the Host header, on whatever port."""
+    try:
+        theirs, ours = urlsplit(origin).hostname, urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return theirs is not None and theirs == ours

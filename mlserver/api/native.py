@@ -13,6 +13,7 @@ from training.api.native.metrics import RunMetrics
 from training.api.native.processes import ProcessSet
 from training.api.native.runs import RunSet
 from training.api.native.tasks import TaskSet
+from training.api.native.terminals import RunTerminal
 from training.api.native.told import RunEnvironmentView, RunSummary
 
 urlpatterns = [
@@ -39,6 +40,8 @@ urlpatterns = [
     # N10
     path("api/v1/runs/<str:pk>/media", MediaSet.as_view({"get": "list", "post": "create"}), name="run-media"),
     path("api/v1/runs/<str:pk>/media/<str:name>", Medium.as_view(), name="run-medium"),
+    # a terminal, as J8
+    path("api/v1/runs/<str:pk>/terminal", RunTerminal.as_view()),
     # N12
     path("api/v1/runs/<str:pk>/summary", RunSummary.as_view(), name="run-summary"),
     path("api/v1/runs/<str:pk>/environment", RunEnvironmentView.as_view(), name="run-environment"),

@@ -9,14 +9,17 @@ from websockets.protocol import State
 from mlserver.api.sockets import GOING_AWAY
 from mlserver.serving.stalled import StallTimer
 
+# What it says below warnings are headers with keys, and what people type.
+frames_log = logging.getLogger(f"{__name__}.frames")
+frames_log.setLevel(logging.WARNING)
+
 
 class SocketProtocol(StallTimer, WebSocketsSansIOProtocol):
     """One connection, from its handshake on; the head came whole, in time and within bounds (serving.protocol)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # It would write headers with keys, and what people type, at level debug.
-        self.conn.logger, self.conn.debug = logging.getLogger(__name__), False
+        self.conn.logger, self.conn.debug = frames_log, False
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -33,6 +36,11 @@ class SocketProtocol(StallTimer, WebSocketsSansIOProtocol):
         super().resume_writing()
         if not self.read_paused:
             self._read_on()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True  # else a refusal is logged as if no answer had been given
 
     async def receive(self) -> Any:
         message = await self.queue.get()

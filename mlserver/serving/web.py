@@ -22,8 +22,8 @@ MOST_CONNECTIONS = 2048
 # What a client of a WebSocket may send at once, and how often it must show that it is there.
 LARGEST_FRAME_BYTES = 1024**2
 PING_EVERY_S = 30.0
-# Files that are no connections: the database, logs, static files on their way.
-OTHER_FILES = 256
+# Files that are no connections: the database, logs, static files on their way, two for each terminal.
+OTHER_FILES = 384
 
 
 class WebServer(uvicorn.Server):

@@ -16,7 +16,7 @@ from mlserver.accounts.permissions import HasScope, needs_scope, open_route
 
 OPEN = {
     "", "health", "api/health", "docs", "redoc", "redoc.js", "openapi.json", "static/<path:path>",
-    "login", "logout", "admin/login/",
+    "login", "logout", "admin/login/", "webterminal/<str:token>",
 }  # fmt: skip
 Routes = list[URLPattern | URLResolver]
 

@@ -46,6 +46,7 @@ DOCUMENTED = {
     ("/api/v1/runs/{id}/media/{name}", "get"),
     ("/api/v1/runs/{id}/summary", "put"),
     ("/api/v1/runs/{id}/environment", "get put"),
+    ("/api/v1/runs/{id}/terminal", "post"),
     ("/api/v1/runs/{id}/heartbeat", "post"),
     ("/api/v1/runs/{id}/finish", "post"),
     ("/api/v1/processes", "get"),
@@ -83,7 +84,7 @@ TRAINING = {
     ("/api/v1/datasets", "get post"),
     ("/api/v1/datasets/{dataset_name}", "get"),
 }
-OPEN = {"/", "/health", "/api/health"}
+OPEN = {"/", "/health", "/api/health", "/webterminal/{token}"}
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +320,7 @@ def test_it_documents_where_a_state_is_in_the_way(schema):
     lines = {(f"/api/v1/{noun}", "post") for noun in ("pools", "queues", "user-limits")}
     lines |= {(f"/api/v1/{noun}/{{id}}", method) for noun in ("pools", "queues") for method in ("patch", "delete")}
     run = "/api/v1/runs/{id}"
-    said = ("metrics", "logs", "media", "heartbeat", "finish")
+    said = ("metrics", "logs", "media", "terminal", "heartbeat", "finish")
     runs = {("/api/v1/runs", "post"), *((f"{run}/{noun}", "post") for noun in said)}
     assert found == actions | {(task, "patch"), (task, "delete"), *runs} | trainings | stored | lines
     stop = schema["paths"][f"{task}/stop"]["post"]

@@ -1,5 +1,6 @@
 """MLSERVER_JOB_USER: jobs run as another account, which sees its own directory and nothing of the server's."""
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -8,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.faults.counting import ended_task, log_of, runs_of, submit
 from tests.serving import RunningServer
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.process,
@@ -65,3 +68,22 @@ def test_it_reads_nothing_of_the_server(server: RunningServer) -> None:
         server, f"cd {server.home}; for f in {files}; do test -r $f && echo $f; done; ls . control runs; true"
     )
     assert [line for line in log.splitlines() if "Permission denied" not in line] == []
+
+
+def test_a_terminal_is_of_that_account_too(server: RunningServer) -> None:
+    task_id = submit(server, "sleep 600")["id"]
+    (run,) = until(lambda: [row for row in runs_of(server, task_id) if row["status"] == "running"], what="a run")
+    url = server.api.post(f"/api/v1/runs/{run['id']}/terminal").json()["url"]
+
+    async def test() -> str:
+        said = b""
+        async with asyncio.timeout(20), connect(url) as client:
+            await client.send("id -un; test -w $(tty) && pwd; cat ../../../../../secret_key; echo d''one\n")
+            while b"\r\ndone\r\n" not in said:
+                said += await client.recv()  # type: ignore[operator]
+        return said.decode()
+
+    said = asyncio.run(test())
+    assert f"nobody\r\n{run['run_dir']}\r\n" in said
+    assert "secret_key: Permission denied" in said
+    server.api.post(f"/api/v1/tasks/{task_id}/stop")

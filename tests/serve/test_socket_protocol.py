@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from mlserver.serving import protocol, socket_protocol
 from tests.serve.asking import run
@@ -175,3 +175,19 @@ def test_what_is_said_is_not_logged_at_level_debug(caplog: pytest.LogCaptureFixt
 
     run(test)
     assert "secret" not in caplog.text
+
+
+def test_a_refused_handshake_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.http.response.start", "status": 403, "headers": [(b"x-why", b"no")]})
+        await send({"type": "websocket.http.response.body", "body": b"no"})
+
+    async def test() -> None:
+        async with served(refusing) as (host, port, _):
+            with pytest.raises(InvalidStatus) as refusal:
+                await connect(f"ws://{host}:{port}")
+        assert (refusal.value.response.status_code, refusal.value.response.body) == (403, b"no")
+
+    with caplog.at_level("INFO", "uvicorn.error"):
+        run(test)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

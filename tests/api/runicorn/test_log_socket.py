@@ -31,11 +31,12 @@ class Follower:
     def start(self) -> "asyncio.Task[Close]":
         return asyncio.create_task(self.socket.run(self.send))
 
-    async def until(self, *expected: str) -> None:
+    async def heard(self, *expected: str) -> bool:
         async with asyncio.timeout(WITHIN_S):
             while self.frames != list(expected):
                 self.changed.clear()
                 await self.changed.wait()
+        return True
 
 
 @pytest.fixture
@@ -68,12 +69,12 @@ def test_it_gives_what_is_there_and_then_what_comes_without_blank_lines(run: Run
     async def test() -> None:
         follower = Follower(run)
         running = follower.start()
-        await follower.until("one", "two\r50%\r100%")
+        assert await follower.heard("one", "two\r50%\r100%")
         log.write("three\n\nfo")
-        await follower.until("one", "two\r50%\r100%", "three", "fo")
+        assert await follower.heard("one", "two\r50%\r100%", "three", "fo")
         await follower.socket.received("anything")
         log.write("ur\n")
-        await follower.until("one", "two\r50%\r100%", "three", "fo", "ur")
+        assert await follower.heard("one", "two\r50%\r100%", "three", "fo", "ur")
         running.cancel()
 
     asyncio.run(test())
@@ -86,7 +87,7 @@ def test_it_stays_when_the_run_ends(run: Run) -> None:
     async def test() -> None:
         follower = Follower(run)
         running = follower.start()
-        await follower.until("one", "two")
+        assert await follower.heard("one", "two")
         await asyncio.sleep(0.1)
         assert not running.done()
         running.cancel()
@@ -98,9 +99,9 @@ def test_it_waits_for_a_log(run: Run) -> None:
     async def test() -> None:
         follower = Follower(run)
         running = follower.start()
-        await follower.until(log_socket.WAITING)
+        assert await follower.heard(log_socket.WAITING)
         WrittenLog(run).write("here\n")
-        await follower.until(log_socket.WAITING, log_socket.APPEARED, "here")
+        assert await follower.heard(log_socket.WAITING, log_socket.APPEARED, "here")
         running.cancel()
 
     asyncio.run(test())
@@ -112,7 +113,7 @@ def test_of_a_long_log_the_last_10000_lines_come_after_a_notice(run: Run) -> Non
     async def test() -> None:
         follower = Follower(run)
         running = follower.start()
-        await follower.until(log_socket.CUT, *(f"line {number}" for number in range(5, 10_005)))
+        assert await follower.heard(log_socket.CUT, *(f"line {number}" for number in range(5, 10_005)))
         running.cancel()
 
     asyncio.run(test())
@@ -128,7 +129,7 @@ def test_of_a_huge_log_only_the_end_is_read(run: Run) -> None:
     async def test() -> None:
         follower = Follower(run)
         running = follower.start()
-        await follower.until(log_socket.CUT, *(f"line {number}" for number in range(10_000, 20_000)))
+        assert await follower.heard(log_socket.CUT, *(f"line {number}" for number in range(10_000, 20_000)))
         running.cancel()
 
     asyncio.run(test())
@@ -179,7 +180,7 @@ def test_a_run_that_is_deleted_meanwhile_is_not_known_any_more(home: Path, monke
     async def test() -> None:
         follower = Follower(run)
         running = follower.start()
-        await follower.until("one")
+        assert await follower.heard("one")
         await asyncio.to_thread(delete, run)
         assert await asyncio.wait_for(running, WITHIN_S) == Close(1000)
         assert follower.frames == ["one", "[error] run not found"]
@@ -202,16 +203,16 @@ def test_an_address_has_ten_and_gets_another_when_one_ends(run: Run) -> None:
         followers = [Follower(run) for _ in range(10)]
         running = [follower.start() for follower in followers]
         for follower in followers:
-            await follower.until("one")
+            assert await follower.heard("one")
         late, other = Follower(run), Follower(run, "10.0.0.2")
         assert (await late.start()).code == 1013
         running.append(other.start())
-        await other.until("one")
+        assert await other.heard("one")
         running[0].cancel()
         await asyncio.wait([running[0]])
         again = Follower(run)
         running.append(again.start())
-        await again.until("one")
+        assert await again.heard("one")
         for task in running:
             task.cancel()
         await asyncio.wait(running)

@@ -34,11 +34,19 @@ def read_record(path: str) -> dict[str, Any]:
     with open(path, encoding="utf-8") as file:
         content = file.read()
     try:
+        return parse(content)
+    except ValueError as error:
+        raise ValueError(f"{path} holds {error}") from error
+
+
+def parse(content: str) -> dict[str, Any]:
+    """The JSON object that `content` begins with; raises ValueError."""
+    try:
         value, _ = _scan(content, 0)
     except StopIteration as error:
-        raise ValueError(f"{path} holds no JSON") from error
+        raise ValueError("no JSON") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} holds no JSON object")
+        raise ValueError("no JSON object")
     return value
 
 
