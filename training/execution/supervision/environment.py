@@ -37,6 +37,8 @@ class EnvironmentCapture:
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
         self.pid = 0
+        self.was_killed = False
+        self.group = 0
 
     def look(self, command: int) -> float | None:
         """Start it unless something was written already; end it the next time. When that is, None: never."""
@@ -45,23 +47,30 @@ class EnvironmentCapture:
             return None
         if os.path.lexists(self.spec["environment"]["path"]):
             return None
-        self.pid = os.fork()
+        self.group = self.pid = os.fork()
         if self.pid == 0:
             become_capture(self.spec, command)
         return time.monotonic() + LIMIT_S
 
     def end(self) -> bool:
-        """Kill it and what it started; False when it does not run. It runs until `ended` says otherwise."""
-        if not self.pid:
+        """Kill it and what it started; False once nothing of it is left."""
+        if not self.group:
             return False
+        self.was_killed = True
         try:
-            os.killpg(self.pid, SIGKILL)
+            os.killpg(self.group, SIGKILL)
         except ProcessLookupError:
-            os.kill(self.pid, SIGKILL)  # not the leader of its session yet; not waited for, so it is there
-        return True
+            if self.pid:
+                os.kill(self.pid, SIGKILL)  # not the leader of its group yet; not waited for, so it is there
+                return True
+            self.group = 0
+        return self.group != 0
 
     def ended(self) -> None:
+        """It was waited for. What it started may outlive it by a moment when it was killed."""
         self.pid = 0
+        if not self.was_killed:
+            self.group = 0
 
 
 def become_capture(spec: dict[str, Any], command: int) -> NoReturn:
