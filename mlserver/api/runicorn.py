@@ -3,8 +3,11 @@
 from django.urls import path
 
 from gpus.api.runicorn import GpuTelemetry
+from training.api.runicorn.environment import Environment
+from training.api.runicorn.export import CsvFile, Export
 from training.api.runicorn.logs import RunLogSocket
-from training.api.runicorn.metrics import CacheStatistics, FastMetrics, StepMetrics, TimeMetrics
+from training.api.runicorn.metrics import CacheStatistics, FastMetrics, NamedSeries, StepMetrics, TimeMetrics
+from training.api.runicorn.report import Report
 from training.api.runicorn.runs import RunList, RunPage
 
 urlpatterns = [
@@ -21,6 +24,13 @@ urlpatterns = [
     path("api/v2/experiments/<str:id>/metrics/fast", FastMetrics.as_view()),
     # R44
     path("api/gpu/telemetry", GpuTelemetry.as_view()),
+    # R50, R51
+    path("api/metrics/<str:run_id>", NamedSeries.as_view()),
+    path("api/export", Export.as_view()),
     # R53
     path("api/gpu", GpuTelemetry.as_view()),
+    # R71-R73
+    path("api/environment/<str:run_id>", Environment.as_view()),
+    path("api/export/<str:run_id>/csv", CsvFile.as_view()),
+    path("api/export/<str:run_id>/report", Report.as_view()),
 ]

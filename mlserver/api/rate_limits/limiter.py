@@ -30,12 +30,12 @@ class Limiter:
 
     def most_connections(self, peer: Peer) -> int | None:
         """How many logs (R10) an address may follow at once; None without a limit."""
-        _, limit = self._row("GET", LOG_SOCKET)
+        limit = self.limits.endpoints.get(LOG_SOCKET, self.limits.default)
         return limit.max_requests if self._is_limited(peer) else None
 
     def _row(self, method: str, template: str) -> tuple[str, Limit]:
-        """Name of the bucket, and its limit."""
-        rule = rule_for(self.limits.endpoints, method, template)
+        """Name of the bucket, and its limit. Handshakes of R10 have the default: its rule is of open connections."""
+        rule = rule_for(self.limits.endpoints, method, template) if template != LOG_SOCKET else None
         if rule is None:
             return template, self.limits.default
         return (f"{method} {template}" if " " in rule else template), self.limits.endpoints[rule]

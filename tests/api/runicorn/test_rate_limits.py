@@ -160,6 +160,10 @@ def test_it_says_how_many_logs_an_address_may_follow(home, rf):
     assert limiter().most_connections(peer) is None
 
 
+def test_handshakes_of_logs_are_not_counted_as_open_connections(client, run):
+    assert left(client.get(f"/api/runs/{run.pk}/logs/ws"))[0] == 60
+
+
 def test_a_change_of_the_file_counts_from_the_next_start(client, home):
     client.get(CACHE)
     save(RateLimits(default=Limit(3)))

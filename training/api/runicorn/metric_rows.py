@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from mlserver.api.rendering import to_json
+from mlserver.api.text_answers import text_answer
 from training.api.runicorn.row_text import CELLS, Columns, joined, json_rows, rows_at_once
 from training.tracking.metrics import RunRows, sampled
 from training.tracking.metrics.batch import Floats
@@ -16,7 +16,7 @@ from training.tracking.metrics.sampling import Places
 
 STEP, TIME = "global_step", "time"
 # With fewer cells the answer is one piece, and says its length.
-SMALL_CELLS = 8 * CELLS
+SHORT_CELLS = 8 * CELLS
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Shown:
     @property
     def total(self) -> int:
         return len(self.rows.steps)
+
+    @property
+    def is_short(self) -> bool:
+        return len(self) * len(self.columns) <= SHORT_CELLS
 
     @property
     def last_step(self) -> int | None:
@@ -96,13 +100,7 @@ def relative_times(times: Floats) -> tuple[Places | None, Floats]:
 
 def answer(shown: Shown, before: Mapping[str, object], after: Mapping[str, object]) -> HttpResponseBase:
     """An object with the members `before`, the rows under `rows`, and the members `after`."""
-    pieces = text_of(shown, before, after)
-    if len(shown) * len(shown.columns) <= SMALL_CELLS:
-        content = b"".join(pieces)
-        response = HttpResponse(content, content_type="application/json")
-        response.headers["Content-Length"] = str(len(content))
-        return response
-    return StreamingHttpResponse(pieces, content_type="application/json")
+    return text_answer(text_of(shown, before, after), "application/json", is_short=shown.is_short)
 
 
 def text_of(shown: Shown, before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[bytes]:

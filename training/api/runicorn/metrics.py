@@ -1,6 +1,7 @@
 """R7, R8, R9, R20, R50: what a run logged, and how the cache of it fares."""
 
 import time
+from itertools import chain
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -10,21 +11,22 @@ from rest_framework.request import Request
 
 from mlserver.api.parsing import query_int
 from mlserver.api.reading import Row
-from mlserver.api.rendering import json_response
+from mlserver.api.rendering import json_response, to_json
 from mlserver.api.runicorn_view import RunicornView
 from mlserver.api.schema import text_parameter
+from mlserver.api.text_answers import text_answer
 from mlserver.errors import Invalid, shown
 from training.api.runicorn.lookup import find_run
-from training.api.runicorn.metric_rows import STEP, Shown, answer, by_step, by_time, of_names
+from training.api.runicorn.metric_rows import SHORT_CELLS, STEP, Shown, answer, by_step, by_time, of_names
+from training.api.runicorn.schemas import RUN, TAGS, Point
+from training.api.runicorn.series import series_text
 from training.models.run import RUN_ID
 from training.tracking import metrics
 from training.tracking.metrics.groups import StepRange
 
 LEAST_POINTS, MOST_POINTS = 100, 50_000
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
-TAGS = ["runicorn"]
-RUN = text_parameter("run_id", "of a run that is not deleted", pattern=RUN_ID.pattern)
-EXPERIMENT = text_parameter("id", "of a run that is not deleted", pattern=RUN_ID.pattern)
+EXPERIMENT = text_parameter("id", "of the run", pattern=RUN_ID.pattern)
 ROW_HEADERS = {
     "X-Row-Count": "rows in this answer",
     "X-Total-Count": "rows before sampling",
@@ -59,6 +61,11 @@ class FastMetricsAnswer(s.Serializer[Row]):
     query_time_ms = s.FloatField()
     total_points = s.IntegerField(help_text="rows in this answer")
     applied_filters = AppliedFilters()
+
+
+class SeriesAnswer(s.Serializer[Row]):
+    run_id = s.CharField()
+    metrics = s.DictField(child=Point(many=True))
 
 
 class CacheAnswer(s.Serializer[Row]):
@@ -129,6 +136,32 @@ class FastMetrics(RunicornView):
             "applied_filters": {"metrics": names, "step_range": steps, "downsampled": len(chosen) < chosen.total},
         }
         return answer(chosen, {"columns": chosen.columns}, about)
+
+
+class NamedSeries(RunicornView):
+    @extend_schema(
+        tags=TAGS,
+        operation_id="metrics_as_series",
+        summary="Numbers of a run, by metric",
+        description="Recorded finite numbers only, by ascending step. Names that are asked for are all there.",
+        parameters=[
+            RUN,
+            OpenApiParameter("metrics", str, description="names separated by commas; default: every one"),
+            OpenApiParameter(
+                "limit", {"type": "integer", "minimum": 1}, description="the last so many of each metric; default: all"
+            ),
+        ],
+        responses=SeriesAnswer,
+    )
+    def get(self, request: Request, run_id: str) -> HttpResponseBase:
+        """R50."""
+        limit = query_int(request.query_params, "limit", default=0, at_least=1, at_most=HIGHEST)
+        names = names_of(request, "metrics")
+        run = find_run(run_id, "pk")
+        rows = metrics.open_rows(run, names)
+        text = series_text(rows, limit or None, is_asked=names is not None)
+        pieces = chain([b'{"run_id":' + to_json(run.pk) + b',"metrics":'], text, [b"}"])
+        return text_answer(pieces, "application/json", is_short=len(rows.steps) * len(rows.names) <= SHORT_CELLS)
 
 
 class CacheStatistics(RunicornView):

@@ -47,5 +47,16 @@ class RunDetail(RunWithDetails):
     summary = AnyObject(help_text="what its script says of it as a whole")
 
 
+class Point(s.Serializer[Described]):
+    step = s.IntegerField()
+    value = s.FloatField()
+    timestamp = s.FloatField(allow_null=True, help_text="seconds since 1970; null: logged without a time")
+
+
+class RunExport(RunDetail):
+    run_id = s.CharField(help_text="the same as `id`")
+    metrics = s.DictField(child=Point(many=True))  # type: ignore[assignment]  # where others have a path
+
+
 class ExperimentItem(RunWithDetails):
     deleted_at = s.FloatField(allow_null=True, help_text="when it was moved to the recycle bin")

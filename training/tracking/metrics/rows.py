@@ -12,7 +12,7 @@ from training.tracking.metrics.batch import Floats, Integers, Kind
 from training.tracking.metrics.chunks import VALUE_BYTES
 from training.tracking.metrics.groups import Group, Selection, StepRange, groups_of, read_groups
 from training.tracking.metrics.sampling import Axis, Places, representatives, sample
-from training.tracking.metrics.table import Table, table_of
+from training.tracking.metrics.table import Column, Table, table_of
 from training.tracking.metrics.table_cache import cache
 
 # What is read at once of a run that is not kept.
@@ -40,6 +40,9 @@ class RunRows(Protocol):
 
     def columns(self, names: Sequence[str], order: Places | None) -> Sequence[Floats]:
         """(n,) each, of names that are numeric; with `order` their values are taken in it."""
+
+    def column(self, name: str) -> Column:
+        """(n,), of any kind."""
 
     def pieces(self, places: Places | None, size: int) -> Iterator[Table]:
         """Tables of at most `size` rows: those at `places` in their order, or all."""
@@ -86,6 +89,9 @@ class KeptRows:
         numbers = self.table.numeric()
         return [numbers[name] if order is None else numbers[name][order] for name in names]
 
+    def column(self, name: str) -> Column:
+        return self.table.columns[name]
+
     def pieces(self, places: Places | None, size: int) -> Iterator[Table]:
         for at in range(0, len(self.steps) if places is None else len(places), size):
             yield self.table.taken(slice(at, at + size) if places is None else places[at : at + size])
@@ -119,6 +125,9 @@ class StoredRows:
 
     def columns(self, names: Sequence[str], order: Places | None) -> Sequence[Floats]:
         return StoredColumns(self, names, order)
+
+    def column(self, name: str) -> Column:
+        return self.load([name]).columns[name]
 
     def pieces(self, places: Places | None, size: int) -> Iterator[Table]:
         places = np.arange(len(self.steps)) if places is None else places

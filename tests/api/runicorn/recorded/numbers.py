@@ -1,4 +1,4 @@
-"""R7-R9, R20, R44, R53."""
+"""R7-R9, R20, R44, R50, R51, R53, R71-R73."""
 
 from typing import Any
 
@@ -34,5 +34,10 @@ CALLS: dict[str, Call] = {
     "GET /api/metrics/cache/stats": lambda world: world.client.get("/api/metrics/cache/stats"),
     "GET /api/v2/experiments/{id}/metrics/fast": of_points("/api/v2/experiments/{id}/metrics/fast?metric_names=loss"),
     "GET /api/gpu/telemetry": gpus,
+    "GET /api/metrics/{run_id}": of_points("/api/metrics/{run_id}"),
+    "POST /api/export": lambda world: world.send("POST", "/api/export", {"run_id": world.run.pk}),
     "GET /api/gpu": gpus,
+    "GET /api/environment/{run_id}": lambda world: world.client.get(f"/api/environment/{world.run.pk}"),
+    "GET /api/export/{run_id}/csv": of_points("/api/export/{run_id}/csv"),
+    "GET /api/export/{run_id}/report": lambda world: world.client.get(f"/api/export/{world.run.pk}/report"),
 }
