@@ -1,8 +1,9 @@
-"""Speed of the metrics store on this machine, as a table beside the goals.
+"""Speed of tracking on this machine, as tables beside the goals and the peers.
 
-`python -m bench.tracking [--quick]`. Starts a server of its own on a free loopback port and stops it. N7 and N11 are
-asked on one keep-alive connection; rows marked "store" call what every door calls, without HTTP. Figures are medians,
-and only fair on an otherwise idle machine. Cold: the server has nothing cached, the operating system has the file.
+`python -m bench.tracking [--quick]`. Starts a server of its own with 10,000 runs on a free loopback port, without rate
+limits, and stops it. All is asked on one keep-alive connection; rows marked "store" call what every door calls, without
+HTTP. Figures are medians, and only fair on an otherwise idle machine. Cold: the server has nothing cached, the
+operating system has the file. The SDK is measured by bench.sdk.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from rich.table import Table
 
 from bench.engine import REPOSITORY, Row
 from bench.memory import pss_mib, rss_mib
+from bench.runicorn import Measured, Request, any_run, fill_runs, health_beside, measured, requests
 from bench.wire import Wire
 from tests.serving import KEY, RunningServer
 
@@ -34,16 +36,42 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--quick", action="store_true", help="fewer repetitions")
     quick: bool = arguments.parse_args().quick
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, RunningServer(Path(folder) / "home") as server:
+    times = 5 if quick else 20
+    unlimited = {"RUNICORN_RATE_LIMIT": "off"}
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        RunningServer(Path(folder) / "home", env=unlimited) as server,
+    ):
         server.start()
+        fill_runs(server)
         wire = Wire(server.port, KEY)
         rows = [ingestion(wire, names, batches=100 if quick else 500) for names in (NAMES[:1], NAMES)]
-        rows += reading(server, wire, times=5 if quick else 20)
-        web = server.pid("web")
-        rss = rss_mib(web)
-        said = f"{rss:.0f} MiB RSS, {pss_mib(web):.0f} MiB PSS"
-        rows.append(("web process after all of it", said, "<= 250 MB RSS", rss * 1.048576 <= 250))
+        runs = {name: points(server, "fill", str(count)) for name, (count, _, _) in RUNS.items()}
+        # Two large runs do not fit into the cache together: what was read before both of them is read anew.
+        others = [runs["1M"], points(server, "fill", str(RUNS["1M"][0]))]
+        found = asked(server, wire, runs, others, times=times)
+        rows += reading(server, wire, runs, others, times=times)
+        rows.append(memory(server.pid("web")))
+    show_requests(found)
     show(rows)
+
+
+def asked(
+    server: RunningServer, wire: Wire, runs: dict[str, str], others: Sequence[str], *, times: int
+) -> list[Measured]:
+    found = [measured(wire, request, times) for request in requests(any_run(wire), runs, others)]
+    whole = f"/api/runs/{runs['1M']}/metrics_step"
+    beside_list = Request("/api/health, another client loops R1", "/api/health", 25, "798")
+    beside_rows = Request("/api/health, another reads 1M rows whole", "/api/health", 25)
+    found.append(health_beside(server, "/api/runs", beside_list, 10 * times))
+    found.append(health_beside(server, whole, beside_rows, 10 * times))
+    return found
+
+
+def memory(web: int) -> Row:
+    rss = rss_mib(web)
+    said = f"{rss:.0f} MiB RSS, {pss_mib(web):.0f} MiB PSS"
+    return "web process after all of it", said, "<= 250 MB RSS", rss * 1.048576 <= 250
 
 
 def ingestion(wire: Wire, names: tuple[str, ...], *, batches: int) -> Row:
@@ -69,16 +97,13 @@ def batch(seq: int, count: int, names: tuple[str, ...]) -> dict[str, object]:
     }
 
 
-def reading(server: RunningServer, wire: Wire, *, times: int) -> list[Row]:
-    """Two large runs do not fit into the cache together: whatever was read before both of them is read anew."""
-    runs = {name: points(server, "fill", str(count)) for name, (count, _, _) in RUNS.items()}
-    large = [runs["1M"], points(server, "fill", str(RUNS["1M"][0]))]
+def reading(server: RunningServer, wire: Wire, runs: dict[str, str], others: Sequence[str], *, times: int) -> list[Row]:
     rows = []
     for name, (_, cold_ms, warm_ms) in RUNS.items():
         figures = json.loads(points(server, "read", runs[name], str(times)))
         goals = {f"{POINTS} points, cold": cold_ms, f"{POINTS} points, warm": warm_ms}
         rows += [row(f"store, {name} rows x 3, {what}", ms, goals.get(what)) for what, ms in figures.items()]
-        cold = chart_ms(wire, runs[name], times, before=large)
+        cold = chart_ms(wire, runs[name], times, before=others)
         rows.append(row(f"N11, {name} rows x 3, {POINTS} points, cold", cold, cold_ms))
         rows.append(row(f"N11, {name} rows x 3, {POINTS} points, warm", chart_ms(wire, runs[name], times), warm_ms))
     return rows
@@ -107,10 +132,22 @@ def row(name: str, ms: float, goal_ms: float | None) -> Row:
     return name, f"{ms:.1f} ms", f"<= {goal_ms} ms" if goal_ms else "", goal_ms is None or ms <= goal_ms
 
 
+def show_requests(found: list[Measured]) -> None:
+    table = Table("request / ms", "Runicorn 0.5.3", "MLflow 3.17", "floor", "goal", "median", "worst", "bytes", "")
+    for it in found:
+        ask = it.request
+        holds = "not there" if it.ms != it.ms else "holds" if it.ms <= ask.goal else "MISSED"
+        table.add_row(
+            ask.name, ask.runicorn, ask.mlflow, ask.floor, f"<= {ask.goal:g}", f"{it.ms:.1f}", f"{it.worst_ms:.1f}",
+            f"{it.size_bytes:,}", holds,
+        )  # fmt: skip
+    Console(width=140).print(table)
+
+
 def show(rows: list[Row]) -> None:
     table = Table("figure", "measured", "goal", "", title="metrics")
-    for name, measured, goal, holds in rows:
-        table.add_row(name, measured, goal, ("holds" if holds else "MISSED") if goal else "")
+    for name, figure, goal, holds in rows:
+        table.add_row(name, figure, goal, ("holds" if holds else "MISSED") if goal else "")
     Console(width=110).print(table)
 
 

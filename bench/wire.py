@@ -27,16 +27,33 @@ class Wire:
         return self._answer()
 
     def _answer(self) -> tuple[int, bytes]:
-        data = self.rest
-        while b"\r\n\r\n" not in data:
-            data += self._more()
-        head, _, body = data.partition(b"\r\n\r\n")
+        head = self._until(b"\r\n\r\n")
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-        length = int(fields[b"content-length"])
-        while len(body) < length:
-            body += self._more()
-        self.rest = body[length:]
-        return int(head.split()[1]), body[:length]
+        length = fields.get(b"content-length")
+        return int(head.split()[1]), self._chunks() if length is None else self._bytes(int(length))
+
+    def _chunks(self) -> bytes:
+        parts = []
+        while size := int(self._until(b"\r\n"), 16):
+            parts.append(self._bytes(size + 2)[:-2])
+        self._until(b"\r\n")
+        return b"".join(parts)
+
+    def _until(self, mark: bytes) -> bytes:
+        """What comes before the mark; the mark is read over."""
+        while mark not in self.rest:
+            self.rest += self._more()
+        found, _, self.rest = self.rest.partition(mark)
+        return found
+
+    def _bytes(self, count: int) -> bytes:
+        parts, size = [self.rest], len(self.rest)
+        while size < count:
+            parts.append(self._more())
+            size += len(parts[-1])
+        data = b"".join(parts)
+        self.rest = data[count:]
+        return data[:count]
 
     def _more(self) -> bytes:
         data = self.socket.recv(262144)
