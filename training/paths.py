@@ -49,6 +49,11 @@ def log_name(rank: int) -> str:
     return "logs.txt" if rank == 0 else f"logs.{rank}.txt"
 
 
+def runicorn_name(rank: int) -> str:
+    """In a run directory: the storage root of Runicorn's tracking library for one rank."""
+    return ".runicorn" if rank == 0 else f".runicorn.{rank}"
+
+
 def sessions_root() -> Path:
     return settings.MLSERVER_HOME / "sessions"
 

@@ -90,13 +90,14 @@ def task_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory.mkdir(parents=True)
     monkeypatch.setenv("MLSERVER_RUN_ID", RUN_ID)
     monkeypatch.setenv("MLSERVER_RUN_DIR", str(directory))
-    monkeypatch.setenv("RUNICORN_DIR", str(root))
+    monkeypatch.setenv("RUNICORN_DIR", str(directory / ".runicorn"))
     return directory
 
 
 def test_it_joins_the_run_of_its_task(task_dir: Path) -> None:
     run = rn.init(project="other", name="else", capture_env=False)
     assert (run.id, run.project, run.name, run.run_dir) == (RUN_ID, "vision", "my/run", task_dir)
+    assert run.storage_root == task_dir.parents[3]
     run.log(loss=1.0)
     assert json.loads((task_dir / "events.jsonl").read_text())["data"]["loss"] == 1.0
 

@@ -28,7 +28,7 @@ class Supervised:
         self.spec: dict[str, Any] = {
             "run_id": "20260101_000000_abcdef", "rank": 0, "argv": argv, "cwd": str(self.run_dir),
             "env": {"PATH": os.environ["PATH"], "MLSERVER_RUN_ID": "20260101_000000_abcdef"},
-            "log_path": str(self.log), "log_limit_bytes": 2**30,
+            "log_path": str(self.log), "text_root": str(self.run_dir / ".runicorn"), "log_limit_bytes": 2**30,
             "memory_mib": None, "time_limit_s": None, "grace_s": 2.0, "fifo": str(root / "nobody"), "user": None,
             "umask": 0o022, **spec,
         }  # fmt: skip

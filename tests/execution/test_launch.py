@@ -198,7 +198,7 @@ def test_a_job_sees_none_of_the_servers_secrets(monkeypatch: pytest.MonkeyPatch,
     assert "secret" not in seen.values()
     assert (seen["LR"], seen["LANG"], seen["PYTHONUNBUFFERED"]) == ("0.1", "C.UTF-8", "1")
     assert (seen["MLSERVER_RUN_ID"], seen["MLSERVER_TASK_ID"]) == (run.pk, str(run.task_id))
-    assert (seen["MLSERVER_RUN_DIR"], seen["RUNICORN_DIR"]) == (str(tmp_path), str(paths.runs_root()))
+    assert (seen["MLSERVER_RUN_DIR"], seen["RUNICORN_DIR"]) == (str(tmp_path), str(tmp_path / ".runicorn"))
     assert seen["CUDA_VISIBLE_DEVICES"] == ""
 
 

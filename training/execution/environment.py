@@ -23,7 +23,8 @@ def job_environment(
         "MLSERVER_TASK_ID": str(task.pk),
         **array_environment(task),
         "MLSERVER_RUN_DIR": str(directory),
-        "RUNICORN_DIR": str(paths.runs_root()),
+        # Of this run alone: what the original tracking library writes there can be nobody else's.
+        "RUNICORN_DIR": str(directory / paths.runicorn_name(int((rank or {}).get("RANK", 0)))),
         "MLSERVER_GPU_INDICES": ",".join(str(index) for index, _ in gpus),
         "CUDA_VISIBLE_DEVICES": ",".join(uuid for _, uuid in gpus),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",

@@ -191,6 +191,7 @@ def supervisor_spec(
         "cwd": task.cwd or str(directory),
         "env": env,
         "log_path": str(directory / paths.log_name(rank)),
+        "text_root": env["RUNICORN_DIR"],
         "log_limit_bytes": settings.LOG_LIMIT_BYTES,
         "memory_mib": task.memory_mib,
         "time_limit_s": task.time_limit_s,

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from functools import partial
 
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
@@ -9,6 +10,7 @@ from django.utils import timezone
 from gpus.models import Node
 from training.models import Run, Spool
 from training.tracking import epochs, media, metric_files, metrics, spool
+from training.tracking.importers import adoption
 from training.tracking.spool import SpoolFile
 
 # What a look at all runs may take, beside the spools: whoever has waited longest is first.
@@ -28,7 +30,8 @@ class Intake:
         runs = list(active.annotate(offset=Subquery(known)))
         for run in runs:
             if spool.has_news(SpoolFile(run), getattr(run, "offset", None) or 0):
-                take_in(run)
+                spool.take_in(SpoolFile(run), partial(store, run))
+            adoption.take_in(run, store)
         self.take_in_files(runs)
 
     def take_in_files(self, runs: list[Run]) -> None:
@@ -49,11 +52,12 @@ def take_in_rest(run: Run, *, within_s: float) -> bool:
 
 
 def take_in(run: Run, *, is_over: bool = False, within_s: float = 0) -> bool:
-    """Take in new records of a run; True when none is left. Safe in several processes at once.
+    """Take in new records of a run and of those it adopted; True when none is left. Safe in several processes at once.
 
     `is_over` (it writes no more) and `within_s` as in spool.take_in.
     """
-    return spool.take_in(SpoolFile(run), lambda records: store(run, records), is_over=is_over, within_s=within_s)
+    is_done = spool.take_in(SpoolFile(run), partial(store, run), is_over=is_over, within_s=within_s)
+    return adoption.take_in(run, store, is_over=is_over, within_s=within_s) and is_done
 
 
 def store(run: Run, records: list[spool.Record]) -> int:

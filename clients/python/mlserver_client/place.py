@@ -31,8 +31,8 @@ def queued_place() -> Place | None:
         return None
     run_dir = Path(directory)
     # <root>/<project>/<name>/runs/<id>, each segment percent-encoded by the server
-    root = Path(os.environ.get("RUNICORN_DIR") or run_dir.parents[3])
-    parts = run_dir.relative_to(root).parts if run_dir.is_relative_to(root) else ()
+    root = run_dir.parents[min(3, len(run_dir.parents) - 1)]
+    parts = run_dir.relative_to(root).parts
     project, name = map(unquote, parts[:2]) if len(parts) == 4 else ("default", "default")
     return Place(run_id, project, name, run_dir, root, is_queued=True)
 

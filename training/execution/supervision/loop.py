@@ -19,6 +19,7 @@ from training.execution.supervision.records import (
     write_record,
     write_reserved,
 )  # fmt: skip
+from training.execution.supervision.text_logs import TextLogs
 
 TYPE_CHECKING = False  # the typing module itself would cost milliseconds of start-up
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Supervisor:
         self.started_at = time.time()
         self.confinement = Confinement(spec["run_id"], spec["rank"], spec["memory_mib"])
         self.capture = Capture(spec["log_path"], f"{control}/logs.idx", spec["log_limit_bytes"])
+        self.text_logs = TextLogs(spec["text_root"], self.capture)
         self.pipes: dict[int, int] = {}
         self.poll = poll()
         self.wakeup = self.catch_signals()
@@ -103,6 +105,7 @@ class Supervisor:
             self.hear_of_start()
         for pipe in list(self.pipes):
             self.drain(pipe)
+        self.text_logs.look(is_over=True)
         self.capture.restore_if_deleted()
 
     def start(self) -> None:
@@ -142,10 +145,10 @@ class Supervisor:
             self.capture_at = time.monotonic() + self.spec["environment"]["after_s"]
 
     def wait(self, deadline: float | None) -> None:
-        """Poll until something happens or the next deadline."""
+        """Poll until something happens, the next deadline, or the next look at what is written elsewhere."""
         deadlines = (deadline, self.capture_due()) if not self.stop_reason else ()
-        times = [at for at in (*deadlines, self.kill_at) if at is not None]
-        timeout_ms = max(min(times) - time.monotonic(), 0) * 1000 + 1 if times else None
+        ends = [at for at in (*deadlines, self.kill_at, self.text_logs.next_at) if at is not None]
+        timeout_ms = max(min(ends) - time.monotonic(), 0) * 1000 + 1
         ready = [descriptor for descriptor, _ in self.poll.poll(timeout_ms)]
         if self.failure in ready:
             self.hear_of_start()
@@ -153,6 +156,8 @@ class Supervisor:
             self.read(pipe)
         if self.wakeup in ready and SIGTERM in os.read(self.wakeup, 4096):
             self.told_to_stop()
+        if time.monotonic() >= self.text_logs.next_at:
+            self.text_logs.look()
 
     def read(self, pipe: int) -> bool:
         """One block of output; False when there is none now or the other end is closed."""
