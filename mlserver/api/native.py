@@ -4,6 +4,7 @@ from django.urls import path
 
 from gpus.api.native import GpuSet, NodeSet
 from mlserver.accounts.api import ApiKeyViewSet
+from training.api.native.arrays import ArraySet
 from training.api.native.events import EventSet
 from training.api.native.leases import LeaseSet
 from training.api.native.lines import PoolSet, QueueSet, UserLimitsSet
@@ -28,6 +29,10 @@ urlpatterns = [
     path("api/v1/tasks/<int:pk>/hold", TaskSet.as_view({"post": "hold"}, detail=True)),
     path("api/v1/tasks/<int:pk>/release", TaskSet.as_view({"post": "release"}, detail=True)),
     path("api/v1/tasks/<int:pk>/retry", TaskSet.as_view({"post": "retry"}, detail=True)),
+    path("api/v1/arrays/<str:pk>", ArraySet.as_view({"get": "retrieve"}, detail=True)),
+    path("api/v1/arrays/<str:pk>/stop", ArraySet.as_view({"post": "stop"}, detail=True)),
+    path("api/v1/arrays/<str:pk>/hold", ArraySet.as_view({"post": "hold"}, detail=True)),
+    path("api/v1/arrays/<str:pk>/release", ArraySet.as_view({"post": "release"}, detail=True)),
     # N5, N6
     path("api/v1/runs", RunSet.as_view({"get": "list", "post": "create"}), name="runs"),
     path(

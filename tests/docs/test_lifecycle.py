@@ -31,6 +31,7 @@ TASK_MOVES: dict[str, list[Callable[[Task], bool]]] = {
     "wait_for_next": [Task.wait_for_next],
     "request_stop": [lambda task: task.request_stop("a user")],
     "end": [lambda task, s=status: task.end(s) for status in ("completed", "failed", "stopped")],  # type: ignore[misc]
+    "give_up": [lambda task: task.give_up("another failed")],
     "requeue": [Task.requeue],
     "delete_softly": [Task.delete_softly],
 }

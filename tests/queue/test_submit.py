@@ -8,8 +8,9 @@ from django.contrib.auth.models import User
 from tests.make import make_gpu, make_node, make_pool, make_run, make_task, make_user
 from tests.together import together
 from training.models import Event, Run, Task
+from training.queue.forecast import dry_run
 from training.queue.spec import TaskSpec
-from training.queue.submit import dry_run, submit
+from training.queue.submit import submit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 
@@ -76,7 +77,8 @@ def test_a_dry_run_says_where_it_would_start_and_writes_nothing(user: User) -> N
     node = make_node("box")
     make_gpu(node)
     make_gpu(node)
-    said = dry_run(spec(gpus=2))
+    said = dry_run(spec(gpus=2), owner=user)
+    assert said.pop("starts_at") is not None
     assert said == {"would_start": True, "node": "box", "gpus": [0, 1], "waiting_reason": "", "position": 1}
     assert (Task.objects.count(), Run.objects.count(), Event.objects.count()) == (0, 0, 0)
 
@@ -85,7 +87,7 @@ def test_a_dry_run_says_why_it_would_wait_and_behind_how_many(user: User) -> Non
     make_run(node=make_node(cpu_slots=1), cpus=1)
     for priority in (0, 1, -1):
         make_task(user, priority=priority)
-    said = dry_run(spec())
+    said = dry_run(spec(), owner=user)
     assert said["would_start"] is False
     assert (said["node"], said["gpus"], said["position"]) == (None, [], 3)
     assert said["waiting_reason"] == "needs 1 CPU slot, 0 of 1 are free"
@@ -93,7 +95,7 @@ def test_a_dry_run_says_why_it_would_wait_and_behind_how_many(user: User) -> Non
 
 def test_a_dry_run_of_a_held_task_would_not_start(user: User) -> None:
     make_node()
-    said = dry_run(spec(hold=True))
+    said = dry_run(spec(hold=True), owner=user)
     assert (said["would_start"], said["waiting_reason"], said["position"]) == (False, "held", None)
 
 
@@ -103,6 +105,6 @@ def test_a_dry_run_of_a_held_task_would_not_start(user: User) -> None:
 def test_a_dry_run_and_the_submission_say_the_same(user: User, values: dict[str, object]) -> None:
     make_gpu(make_node())
     make_pool("empty")
-    said = dry_run(spec(**values))
+    said = dry_run(spec(**values), owner=user)
     task = submit(spec(**values), owner=user)
     assert (said["would_start"], said["waiting_reason"]) == (task.status == "active", task.waiting_reason)

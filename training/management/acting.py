@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from mlserver.errors import Conflict, NotFound
 from mlserver.serving.presence import say_when_not_running
 from training.models import Task
+from training.queue.control import do_with_each
 
 
 class TaskCommand(ABC, BaseCommand):
@@ -16,11 +17,23 @@ class TaskCommand(ABC, BaseCommand):
     without_server: ClassVar[str] = ""  # what follows from a server that is not running
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("ids", nargs="+", metavar="TASK_ID")
+        parser.add_argument("ids", nargs="+", metavar="TASK_ID", help="or the id of an array: all of its tasks")
 
     @abstractmethod
     def act(self, task: Task) -> Task:
         """The task as it is afterwards; raises Conflict when it is in another state."""
+
+    def act_on(self, text: str) -> list[Task]:
+        """The task, or those of an array that were in the right state. Raises NotFound, and Conflict for none."""
+        if not text.startswith("array-"):
+            return [self.act(find(text))]
+        tasks = list(Task.objects.visible().of_array(text).order_by("array_index"))
+        if not tasks:
+            raise NotFound(f"array {text} does not exist; see `manage.py tasks`")
+        done = do_with_each(tasks, self.act)
+        if not done:
+            raise Conflict(f"array {text}: no task is in a state for this")
+        return list(Task.objects.filter(pk__in=done).order_by("array_index"))
 
     def is_done(self, task: Task) -> bool:
         """Nothing is left for the server to do."""
@@ -33,12 +46,12 @@ class TaskCommand(ABC, BaseCommand):
         refusals, needs_server = [], False
         for text in options["ids"]:
             try:
-                task = self.act(find(text))
+                tasks = self.act_on(text)
             except (Conflict, NotFound) as error:
                 refusals.append(error.message)
             else:
-                self.stdout.write(self.said(task))
-                needs_server = needs_server or not self.is_done(task)
+                self.stdout.write("".join(f"{self.said(task)}\n" for task in tasks), ending="")
+                needs_server = needs_server or not all(map(self.is_done, tasks))
         if needs_server:
             say_when_not_running(self.stderr, self.without_server)
         if refusals:

@@ -9,6 +9,7 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.expressions import Combinable
 from django.utils import timezone
 
+from training.models.dependency import TaskDependency, said_of_needs
 from training.models.event import Event
 from training.models.job_id import new_job_id
 from training.models.tags import HasLabel, HasTag
@@ -25,6 +26,7 @@ class TaskStatus(models.TextChoices):
 
 
 ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.STOPPED)
+UNSTARTED = (TaskStatus.HELD, TaskStatus.WAITING)
 UNENDED = (TaskStatus.HELD, TaskStatus.WAITING, TaskStatus.ACTIVE)
 
 
@@ -168,7 +170,8 @@ class Task(models.Model):
 
     def release(self) -> bool:
         """held -> waiting, at the end of its priority's line."""
-        changes: dict[str, Any] = {"status": TaskStatus.WAITING, "waiting_reason": "", **self._queued_now()}
+        reason = said_of_needs(TaskDependency.objects.unmet_of(self)) if self.unmet else ""
+        changes: dict[str, Any] = {"status": TaskStatus.WAITING, "waiting_reason": reason, **self._queued_now()}
         return self._move((TaskStatus.HELD,), "Released", "released by a user", **changes)
 
     def activate(self, run_id: str, where: str) -> bool:
@@ -230,11 +233,27 @@ class Task(models.Model):
         said = f"task {status}"
         return self._move((TaskStatus.ACTIVE,), status.capitalize(), said, is_warning=failed, status=status, **changes)
 
-    def requeue(self) -> bool:
-        """An ended task runs once more, with its retries renewed."""
+    def give_up(self, why: str) -> bool:
+        """It never starts, because a task that it depends on has ended otherwise than it must."""
+        changes: dict[str, Any] = {
+            "status": TaskStatus.STOPPED, "ended_at": timezone.now(), "pending_runs": 0, "waiting_reason": "",
+        }  # fmt: skip
+        return self._move(UNSTARTED, "DependencyFailed", why, is_warning=True, is_followed=False, **changes)
+
+    def note_unmet(self, needs: list[tuple[int, str]]) -> None:
+        """What it still depends on: (id, condition). Call with its row locked."""
+        self.unmet = len(needs)
+        columns: dict[str, Any] = {"unmet": self.unmet}
+        if self.status == TaskStatus.WAITING:
+            columns["waiting_reason"] = self.waiting_reason = said_of_needs(needs)
+        Task.objects.filter(pk=self.pk).update(**columns)
+
+    def requeue(self, unmet: int = 0) -> bool:
+        """An ended task runs once more, with its retries renewed, after the `unmet` tasks it depends on."""
         changes: dict[str, Any] = {
             "status": TaskStatus.WAITING, "pending_runs": 1, "retries_used": 0, "stop_requested_at": None,
-            "runs_failed": 0, "ended_at": None, "not_before": None, "waiting_reason": "", **self._queued_now(),
+            "runs_failed": 0, "ended_at": None, "not_before": None, "waiting_reason": "", "unmet": unmet,
+            **self._queued_now(),
         }  # fmt: skip
         return self._move(ENDED, "Requeued", "queued again by a user", **changes)
 
@@ -252,11 +271,12 @@ class Task(models.Model):
 
     def _move(
         self, expected: tuple[str, ...], reason: str, message: str, *, run_id: str | None = None,
-        is_warning: bool = False, idle: TaskStatus | None = None, **changes: Any,
+        is_warning: bool = False, idle: TaskStatus | None = None, is_followed: bool = True, **changes: Any,
     ) -> bool:  # fmt: skip
         """Compare-and-swap with its event in one transaction; False when the task was elsewhere already.
 
         `idle` is the status it gets when none of its runs is active; a placement at the same time waits for the row.
+        Where it ends, the tasks that depend on it follow, unless not `is_followed`.
         """
         with transaction.atomic(savepoint=False):
             if idle is not None and Task.objects.locked(self.pk) and not self.has_active_runs():
@@ -264,6 +284,8 @@ class Task(models.Model):
             changed = Task.objects.filter(pk=self.pk, deleted_at=None, status__in=expected).update(**changes)
             if changed and reason:
                 Event.objects.say(reason, message, task_id=self.pk, run_id=run_id, is_warning=is_warning)
+            if changed and is_followed and changes.get("status") in ENDED:
+                TaskDependency.objects.follow(self.pk, changes["status"])
         if changed:
             self._take_over(changes)
         return bool(changed)

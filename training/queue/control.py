@@ -1,23 +1,25 @@
 """What a user does to a task after submitting it. Each raises Conflict when the task is in another state."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 
 from django.db import transaction
 
 from mlserver.enqueue import enqueue
 from mlserver.errors import Conflict
-from training.models import Run, Source, Task, TaskStatus
+from training.models import Run, Source, Task, TaskDependency, TaskStatus
 from training.models.turn import turn_of
 from training.queue.names import check_pool, queue_priority
+from training.queue.needs import looked_at_again
 from training.queue.scheduler import schedule_and_launch
 from training.queue.spec import TaskSpec, checked
 
 ALWAYS = {"name", "tags", "labels", "description"}
 WHILE_NOT_ACTIVE = {
     "gpus", "gpu_memory_mib", "exclusive", "cpus", "memory_mib", "ranks", "priority", "time_limit_s", "grace_s",
-    "max_retries", "backoff_s", "pool", "queue",
+    "max_retries", "backoff_s", "pool", "queue", "command", "cwd", "env", "config", "project",
 }  # fmt: skip
-FIXED_OF_SESSIONS = {"gpus", "ranks"}
+FIXED_OF_SESSIONS = {"gpus", "ranks", "command", "cwd", "env", "config", "project"}
 
 
 def stop_task(task: Task, why: str = "stopped by a user") -> Task:
@@ -48,9 +50,13 @@ def release_task(task: Task) -> Task:
 
 
 def retry_task(task: Task) -> Task:
-    """Run an ended task once more."""
-    if not task.requeue():
-        raise Conflict(f"task {task.pk} is {said_state(task)}: only an ended task can be retried")
+    """Run an ended task once more, after what it still depends on. Raises Conflict when that has failed for good."""
+    with transaction.atomic():
+        task = Task.objects.select_for_update(no_key=True).get(pk=task.pk)
+        if not task.requeue(unmet=looked_at_again(task) if task.has_ended else 0):
+            raise Conflict(f"task {task.pk} is {said_state(task)}: only an ended task can be retried")
+        if task.unmet:
+            task.note_unmet(TaskDependency.objects.unmet_of(task))
     return placed_again(task)
 
 
@@ -60,8 +66,21 @@ def delete_task(task: Task) -> None:
         raise Conflict(f"task {task.pk} is {said_state(task)}: stop it before deleting it")
 
 
+def do_with_each(tasks: Iterable[Task], action: Callable[[Task], object]) -> list[int]:
+    """Ids of the tasks that `action` changed; those that are in another state are left as they are."""
+    done = []
+    for task in tasks:
+        with contextlib.suppress(Conflict):
+            action(task)
+            done.append(task.pk)
+    return done
+
+
 def change_task(task: Task, data: Mapping[str, object]) -> Task:
-    """Name and tags at any time, resources and priority while it is not active; other fields are ignored."""
+    """How it is found at any time, what is run and on what while it is not active; other fields are ignored.
+
+    A placement at the same moment waits for the change, or has happened and makes it a Conflict.
+    """
     with transaction.atomic():
         task = Task.objects.select_for_update(no_key=True).get(pk=task.pk)
         columns = columns_of_change(task, data)
@@ -78,7 +97,7 @@ def columns_of_change(task: Task, data: Mapping[str, object]) -> dict[str, objec
         raise Conflict(f"task {task.pk} is {task.status}: {', '.join(late)} can be changed only before it is active")
     fixed = sorted(values.keys() & FIXED_OF_SESSIONS) if task.is_session else []
     if fixed:
-        raise Conflict(f"task {task.pk} is a training session: {', '.join(fixed)} follow from what the trainer can use")
+        raise Conflict(f"task {task.pk} is a training session: {', '.join(fixed)} follow from what it trains")
     merged = TaskSpec(**{**resources_of(task), **values})
     merged.check_together()
     columns = {name: value for name, value in merged.task_fields().items() if name in values}
@@ -102,7 +121,6 @@ def resources_of(task: Task) -> dict[str, object]:
     spec: dict[str, object] = {name: getattr(task, name) for name in (ALWAYS | WHILE_NOT_ACTIVE) - {"exclusive"}}
     return {
         **spec,
-        "command": task.command,
         "exclusive": task.is_exclusive if task.gpus else None,
         "is_demo": task.is_demo,
         "is_session": task.is_session,

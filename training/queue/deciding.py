@@ -109,7 +109,7 @@ class Decider:
             self.facts.dispatch.take()
         if demand.is_session:
             self.facts.sessions.take()
-        return take(placement, demand, run_id, ends_at)
+        return take(placement, demand, run_id, ends_at=ends_at, queue=task.queue, owner_id=task.owner_id)
 
 
 def waiting_of(rows: Iterable[tuple[Any, ...]], names: tuple[str, ...]) -> list[Waiting]:

@@ -50,10 +50,14 @@ def add_holders(nodes: dict[int, NodeLedger]) -> Usage:
     usage = Usage()
     for row in Run.objects.queued().active().order_by().values(*HELD_COLUMNS):
         if node := nodes.get(row["node_id"]):
-            node.holders[row["id"]] = Holder(row["cpus"], row["memory_mib"], latest_end(row))
+            node.holders[row["id"]] = holder_of(row)
         if not row["task__is_demo"]:
             usage.add(row["task__queue"], row["owner_id"], row["gpus"])
     return usage
+
+
+def holder_of(row: dict[str, Any]) -> Holder:
+    return Holder(row["cpus"], row["memory_mib"], latest_end(row), row["task__queue"], row["owner_id"], row["gpus"])
 
 
 def latest_end(row: dict[str, Any]) -> float | None:

@@ -18,9 +18,9 @@ class Used:
     running: int = 0
     gpus: int = 0
 
-    def add(self, gpus: int) -> None:
-        self.running += 1
-        self.gpus += gpus
+    def add(self, gpus: int, runs: int = 1) -> None:
+        self.running += runs
+        self.gpus += gpus * runs
 
 
 @dataclass
@@ -33,6 +33,11 @@ class Usage:
     def add(self, queue: str, user_id: int, gpus: int) -> None:
         self.of_queues[queue].add(gpus)
         self.of_users[user_id].add(gpus)
+
+    def remove(self, queue: str, user_id: int, gpus: int) -> None:
+        """A run has ended, in a forecast."""
+        self.of_queues[queue].add(gpus, -1)
+        self.of_users[user_id].add(gpus, -1)
 
 
 @dataclass(frozen=True)

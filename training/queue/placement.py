@@ -119,6 +119,9 @@ class Holder:
     cpus: int
     memory_mib: int
     ends_at: float | None = None
+    queue: str = ""
+    owner_id: int = 0
+    gpus: int = 0
 
 
 @dataclass
@@ -159,6 +162,13 @@ class NodeLedger:
         if demand.memory_mib and demand.memory_mib > free_memory:
             return f"needs {demand.memory_mib} MiB of memory, {max(free_memory, 0)} of {self.memory_mib} are unreserved"
         return ""
+
+    def release(self, run_id: str) -> None:
+        """The run has ended, in a forecast."""
+        del self.holders[run_id]
+        for gpu in self.gpus:
+            if run_id in gpu.held_by:
+                gpu.release(run_id)
 
     def is_in(self, pool: str) -> bool:
         """As a whole, or with one of its devices."""
@@ -236,10 +246,17 @@ def gpu_refusal(node: NodeLedger, demand: Demand) -> str:
 
 
 def take(
-    placement: Placement, demand: Demand, run_id: str, ends_at: float | None = None
+    placement: Placement,
+    demand: Demand,
+    run_id: str,
+    *,
+    ends_at: float | None = None,
+    queue: str = "",
+    owner_id: int = 0,
 ) -> list[tuple[GpuLedger, int]]:
     """Write the placement into the ledger; returns each device with the MiB reserved on it."""
-    placement.node.holders[run_id] = Holder(demand.cpus, demand.memory_mib, ends_at)
+    holder = Holder(demand.cpus, demand.memory_mib, ends_at, queue, owner_id, demand.gpus)
+    placement.node.holders[run_id] = holder
     return [(gpu, gpu.take(demand, run_id)) for gpu in placement.gpus]
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -10,16 +10,15 @@ from typing import Any
 from mlserver.errors import Invalid
 from mlserver.errors import shown as shown  # of those who check values by rules of their own
 from mlserver.text import is_storable
+from training.queue.arrays import array, filled
+from training.queue.needs import Need, need_list
+from training.queue.refused import Refused as Refused
 
 MAX_TEXT = 128 * 1024
 MAX_DEPTH = 50
 MAX_RANKS = 64
 MAX_LABEL = 256
 Command = str | list[str]
-
-
-class Refused(ValueError):
-    """One value broke a rule; the text says the value and the rule."""
 
 
 # The halves of surrogate pairs come from words of a command line that are not UTF-8.
@@ -180,6 +179,8 @@ RULES: dict[str, Callable[[object], Any]] = {
     "tags": tag_list,
     "labels": label_list,
     "description": text(10_000),
+    "depends_on": need_list,
+    "array": array,
     "hold": boolean,
 }
 
@@ -233,6 +234,8 @@ class TaskSpec:
     tags: list[str] = field(default_factory=list)
     labels: list[dict[str, str]] = field(default_factory=list)
     description: str = ""
+    depends_on: list[Need] = field(default_factory=list)
+    array: list[dict[str, Any]] | None = None
     hold: bool = False
     is_demo: bool = False
     is_session: bool = False
@@ -270,10 +273,25 @@ class TaskSpec:
             return self.cpus
         return 0 if self.gpus or self.is_demo else 1
 
+    def members(self) -> list["TaskSpec"]:
+        """One spec per task of its array, in order; else itself alone. Parameters come into command, env and config.
+
+        Raises Invalid when a parameter stands nowhere in a command for the shell.
+        """
+        if self.array is None:
+            return [self]
+        made = []
+        for index, parameters in enumerate(self.array):
+            command, env = filled(self.command, self.env, parameters, index)
+            made.append(
+                replace(self, array=[parameters], command=command, env=env, config={**self.config, **parameters})
+            )
+        return made
+
     def task_fields(self) -> dict[str, Any]:
         """Values of the Task columns."""
         values = asdict(self)
-        for name in ("exclusive", "cpus", "hold", "is_flowline"):
+        for name in ("exclusive", "cpus", "hold", "is_flowline", "depends_on", "array"):
             del values[name]
         return {
             **values,

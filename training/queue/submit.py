@@ -1,17 +1,15 @@
 """Submit a task: commit it, then one scheduling pass in the same request, so every door answers from the result."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils import timezone
 
+from mlserver.text import storable
 from training.models import Event, Source, Task, TaskStatus
-from training.models.turn import turn_of
-from training.queue.ledger import read_ledger
+from training.models.job_id import new_array_id
 from training.queue.names import check_pool, queue_priority
-from training.queue.placement import Demand, place
+from training.queue.needs import Needs
 from training.queue.scheduler import schedule_and_launch
 from training.queue.spec import TaskSpec
 
@@ -21,49 +19,41 @@ def submit(
 ) -> Task:
     """The committed task after one pass: `active` when it was placed, else `waiting` with its reason, or `held`.
 
-    `also` writes what belongs to the task, in the same transaction and before anybody sees it. Raises Invalid for a
-    pool or queue that does not exist.
+    Of an array it is the first of its tasks. One that depends on a task which has failed is `stopped` already.
+    `also` writes what belongs to a task, in the same transaction and before anybody sees it. Raises Invalid for a
+    pool, queue or task that does not exist.
     """
+    members = spec.members()
     with transaction.atomic():
         check_pool(spec.pool)
         points = queue_priority(spec.queue)
-        status = TaskStatus.HELD if spec.hold else TaskStatus.WAITING
-        reason = "held" if spec.hold else ""
-        task = Task.objects.create(
-            owner=owner,
-            source=source,
-            status=status,
-            waiting_reason=reason,
-            queue_priority=points,
-            **spec.task_fields(),
-        )
+        needs = Needs.lock(spec.depends_on)
+        tasks = make_tasks(members, needs, owner=owner, source=source, queue_priority=points)
+        said = f"submitted by {owner.get_username()} through {source}"
         if also is not None:
-            also(task)
-        Event.objects.say("Submitted", f"submitted by {owner.get_username()} through {source}", task_id=task.pk)
-    if not spec.hold:
+            for task in tasks:
+                also(task)
+        Event.objects.bulk_create(Event(reason="Submitted", message=storable(said), task=task) for task in tasks)
+        for task in tasks if needs.failure else ():
+            task.give_up(needs.failure)
+    if not spec.hold and not needs.unmet:
         schedule_and_launch()
-        task.refresh_from_db()
-    return task
+        tasks[0].refresh_from_db()
+    return tasks[0]
 
 
-def dry_run(spec: TaskSpec) -> dict[str, Any]:
-    """Where and when `spec` would start if it were submitted now; writes nothing.
-
-    `position` is the place it would have in the line of waiting tasks; 1 is next, a held task has none.
-    """
-    check_pool(spec.pool)
-    points = spec.priority + queue_priority(spec.queue)
-    if spec.hold:
-        return {"would_start": False, "node": None, "gpus": [], "waiting_reason": "held", "position": None}
-    answer = place(Demand.of(spec.task_fields()), read_ledger().nodes)
-    place_in_line = Task.objects.placeable().filter(turn__lte=turn_of(timezone.now(), points)).count() + 1
-    if isinstance(answer, str):
-        return {"would_start": False, "node": None, "gpus": [], "waiting_reason": answer, "position": place_in_line}
-    gpus = [gpu.index for gpu in answer.gpus]
-    return {
-        "would_start": True,
-        "node": answer.node.name,
-        "gpus": gpus,
-        "waiting_reason": "",
-        "position": place_in_line,
-    }
+def make_tasks(members: Sequence[TaskSpec], needs: Needs, **columns: object) -> list[Task]:
+    """The rows of one submission, and of what they depend on."""
+    array_id = new_array_id() if members[0].array is not None else ""
+    tasks = []
+    for index, spec in enumerate(members):
+        task = Task(status=TaskStatus.HELD if spec.hold else TaskStatus.WAITING, **columns, **spec.task_fields())
+        task.unmet = len(needs.unmet)
+        task.waiting_reason = "held" if spec.hold else needs.reason()
+        if array_id:
+            task.array_id, task.array_index, task.array_size = array_id, index, len(members)
+        tasks.append(task)
+    Task.objects.bulk_create(tasks)
+    if needs.asked:
+        needs.write(tasks)
+    return tasks

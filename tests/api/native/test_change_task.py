@@ -3,7 +3,10 @@
 import pytest
 from django.test import Client
 
-from tests.make import make_client, make_gpu, make_node, make_task, make_user
+from tests.make import make_client, make_gpu, make_node, make_pool, make_task, make_user
+from tests.together import together
+from training.models import Run
+from training.queue.scheduler import schedule
 
 pytestmark = pytest.mark.django_db
 
@@ -23,6 +26,7 @@ def client(task) -> Client:
 
 
 def test_it_changes_resources_of_a_waiting_task(client, task):
+    make_pool("big")
     said = change(client, task.pk, priority=9, gpu_memory_mib=100, pool="big").json()
     assert (said["priority"], said["gpu_memory_mib"], said["pool"]) == (9, 100, "big")
 
@@ -45,8 +49,37 @@ def test_it_leaves_what_is_not_named(client, task):
 
 
 def test_it_ignores_fields_that_cannot_be_changed(client, task):
-    said = change(client, task.pk, command="rm", status="completed", owner="x").json()
-    assert (said["command"], said["status"]) == (["/bin/true"], "waiting")
+    said = change(client, task.pk, source="jobs", status="completed", owner="x").json()
+    assert (said["source"], said["status"]) == ("native", "waiting")
+
+
+def test_it_changes_what_is_run_while_it_waits(client, task):
+    asked = {"command": "echo $A", "env": {"A": "b"}, "cwd": "/tmp", "config": {"lr": 1}, "time_limit_s": 9.0}
+    said = change(client, task.pk, **asked, labels={"a": "b"}, description="d").json()
+    assert {name: said[name] for name in asked} == asked
+    assert (said["labels"], said["description"]) == ([{"key": "a", "value": "b"}], "d")
+
+
+@pytest.mark.parametrize("field", ["command", "env", "cwd", "config", "project"])
+def test_returns_409_when_what_is_run_is_changed_too_late(field):
+    task = make_task(status="active", pending_runs=0)
+    value = {} if field in ("env", "config") else "/tmp" if field == "cwd" else "x"
+    assert change(make_client(task.owner), task.pk, **{field: value}).status_code == 409
+
+
+@pytest.mark.database
+@pytest.mark.django_db(transaction=True)
+def test_a_change_and_a_placement_at_once_agree_on_what_is_run(home):
+    """Whoever comes first: a task that was placed runs what it was submitted with, or what it was changed to."""
+    task = make_task()
+    client = make_client(task.owner)
+    make_node()
+    answer, placed = together(lambda: change(client, task.pk, command=["/bin/false"]), schedule)
+    task.refresh_from_db()
+    assert task.status == "active"
+    assert Run.objects.count() == 1
+    assert answer.status_code in (200, 409)
+    assert task.command == (["/bin/false"] if answer.status_code == 200 else ["/bin/true"])
 
 
 @pytest.mark.parametrize("status", ["active", "completed"])

@@ -135,7 +135,9 @@ def test_it_answers_where_a_task_would_start_and_writes_nothing(client):
     answer = submit(client, "?dry_run=1", command="x", gpus=1)
 
     assert answer.status_code == 200
-    assert answer.json() == {
+    said = answer.json()
+    assert said.pop("starts_at") is not None
+    assert said == {
         "would_start": True, "node": "box", "gpus": [0], "waiting_reason": "", "position": 1,
     }  # fmt: skip
     assert not Task.objects.exists()
@@ -155,7 +157,18 @@ def test_it_answers_why_a_task_would_wait(client):
         ("command", []),
         ("command", ["a", 1]),
         ("command", ""),
-        ("name", "n" * 201),
+        ("name", "n" * 256),
+        ("depends_on", 1),
+        ("depends_on", ["1"]),
+        ("depends_on", [99]),
+        ("depends_on", [{"task": 1, "condition": "maybe"}]),
+        ("array", 0),
+        ("array", 1001),
+        ("array", []),
+        ("array", [1]),
+        ("array", [{"a b": 1}]),
+        ("array", [{"a": [1]}]),
+        ("array", [{"lr": 1}]),
         ("project", "../x"),
         ("cwd", "relative"),
         ("env", {"A=B": "c"}),

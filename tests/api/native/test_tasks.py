@@ -142,13 +142,13 @@ def test_it_shows_values_of_the_environment_to_the_owner_and_administrators_only
         assert b"secret" not in stranger.get("/api/v1/tasks").content
 
 
-def test_it_lists_in_six_queries_however_many(reader, django_assert_num_queries):
+def test_it_lists_in_seven_queries_however_many(reader, django_assert_num_queries):
     for _ in range(3):
         make_task()
         run = make_run()
         make_lease(run)
     reader.get("/api/v1/tasks")
-    with django_assert_num_queries(6):  # key, page, line (2), newest runs, their GPUs
+    with django_assert_num_queries(7):  # key, page, line (2), newest runs, their GPUs, dependencies
         assert len(ids(reader)) == 6
 
 

@@ -6,7 +6,8 @@ by the `*_json` modules, and a test compares those answers with this description
 
 from rest_framework import serializers as s
 
-from training.models import EventType, ExitClass, RunStatus, Source, TaskStatus
+from training.models import Condition, EventType, ExitClass, RunStatus, Source, TaskStatus
+from training.queue.arrays import MOST
 from training.queue.spec import MAX_RANKS, TaskSpec
 
 EXAMPLE = TaskSpec(command=["/bin/true"])
@@ -36,18 +37,26 @@ class Label(s.Serializer[dict[str, object]]):
 
 
 class TaskChange(Resources):
+    project = s.CharField(max_length=100, default=EXAMPLE.project)
+    cwd = s.CharField(max_length=4096, default="", allow_blank=True, help_text="absolute; default: the run directory")
+    env = s.DictField(child=s.CharField(), default=dict)
+    config = s.JSONField(default=dict, help_text="an object, shown with the run")
+    command = s.JSONField(required=False, help_text="array: program and arguments; string: for /bin/sh -c")
     name = s.CharField(max_length=255, default="", allow_blank=True)
     tags = s.ListField(child=s.CharField(max_length=100), max_length=100, default=list)
     labels = Label(many=True, default=list, help_text="at most 100, or an object of texts; each key once")
     description = s.CharField(max_length=10_000, default="", allow_blank=True)
 
 
+class Need(s.Serializer[dict[str, object]]):
+    task = s.IntegerField(help_text="id of a task")
+    condition = s.ChoiceField(Condition.choices, default=Condition.OK)
+
+
 class TaskSubmission(TaskChange):
     command = s.JSONField(help_text="array: program and arguments; string: for /bin/sh -c")
-    project = s.CharField(max_length=100, default=EXAMPLE.project)
-    cwd = s.CharField(max_length=4096, default="", allow_blank=True, help_text="absolute; default: the run directory")
-    env = s.DictField(child=s.CharField(), default=dict)
-    config = s.JSONField(default=dict, help_text="an object, shown with the run")
+    depends_on = Need(many=True, default=list, help_text="or ids: it starts after they have completed")
+    array = s.JSONField(allow_null=True, default=None, help_text=f"1-{MOST}, or a list of objects: as many tasks")
     repeat = s.IntegerField(min_value=1, max_value=10_000, default=EXAMPLE.repeat, help_text="executions, in parallel")
     hold = s.BooleanField(default=False, help_text="wait until it is released")
 
@@ -66,6 +75,10 @@ class NewestRun(s.Serializer[dict[str, object]]):
     node = s.CharField(allow_null=True)
     started_at = s.DateTimeField(allow_null=True)
     ended_at = s.DateTimeField(allow_null=True)
+
+
+class NeedAnswer(Need):
+    met = s.BooleanField(help_text="it has ended as it must")
 
 
 class TaskAnswer(s.Serializer[dict[str, object]]):
@@ -111,15 +124,17 @@ class TaskAnswer(s.Serializer[dict[str, object]]):
     started_at = s.DateTimeField(allow_null=True)
     ended_at = s.DateTimeField(allow_null=True)
     stop_requested_at = s.DateTimeField(allow_null=True)
+    depends_on = NeedAnswer(many=True)
     newest_run = NewestRun(allow_null=True)
 
 
 class DryRunAnswer(s.Serializer[dict[str, object]]):
-    would_start = s.BooleanField()
-    node = s.CharField(allow_null=True)
+    would_start = s.BooleanField(help_text="at once")
+    starts_at = s.DateTimeField(allow_null=True, help_text="at the latest, by the time limits of what is ahead")
+    node = s.CharField(allow_null=True, help_text="where it would start then")
     gpus = s.ListField(child=s.IntegerField(), help_text="indices")
     waiting_reason = s.CharField()
-    position = s.IntegerField(allow_null=True, help_text="place it would have in the line; 1 is next, null with `hold`")
+    position = s.IntegerField(allow_null=True, help_text="place it would have in the line; 1 is next")
 
 
 class RunChange(s.Serializer[dict[str, object]]):

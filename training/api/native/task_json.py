@@ -1,5 +1,6 @@
 """Tasks as the native API shows them."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from rest_framework.request import Request
 from mlserver.accounts.permissions import is_admin
 from mlserver.api.reading import Row
 from training.api.native.gpus_of_runs import gpus_of_runs
-from training.models import Run, Task
+from training.models import Run, Task, TaskDependency
 from training.queue.line import places_in_line
 
 COLUMNS = (
@@ -48,10 +49,11 @@ def task_rows() -> "QuerySet[Task, Row]":
 
 
 def render_tasks(rows: list[Row], viewer: Viewer) -> list[Row]:
-    """Two more queries for what ran and two for what waits, for any number of rows."""
+    """One more query for dependencies, two for what ran and two for what waits, for any number of rows."""
     places = places_in_line(rows)
     runs = newest_runs([row["newest_run_id"] for row in rows if row["newest_run_id"]])
-    return [_render(row, viewer, places, runs) for row in rows]
+    needs = needs_of([row["id"] for row in rows])
+    return [_render(row, viewer, places, runs) | {"depends_on": needs[row["id"]]} for row in rows]
 
 
 def _render(row: Row, viewer: Viewer, places: dict[int, int], runs: dict[str, Row]) -> Row:
@@ -63,6 +65,14 @@ def _render(row: Row, viewer: Viewer, places: dict[int, int], runs: dict[str, Ro
     shown["position"] = places.get(row["id"])
     shown["newest_run"] = runs.get(row["newest_run_id"])
     return shown
+
+
+def needs_of(task_ids: Collection[int]) -> dict[int, list[Row]]:
+    needs: dict[int, list[Row]] = defaultdict(list)
+    rows = TaskDependency.objects.filter(task__in=task_ids).order_by("pk")
+    for task_id, needed, condition, is_met in rows.values_list("task_id", "needs_id", "condition", "is_met"):
+        needs[task_id].append({"task": needed, "condition": condition, "met": is_met})
+    return needs
 
 
 def newest_runs(run_ids: Collection[str]) -> dict[str, Row]:

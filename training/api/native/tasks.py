@@ -17,8 +17,9 @@ from training.api.native.schemas import DryRunAnswer, TaskAnswer, TaskChange, Ta
 from training.api.native.task_json import Viewer, render_tasks, task_rows
 from training.models import Source, Task
 from training.queue import control
+from training.queue.forecast import dry_run
 from training.queue.spec import TaskSpec
-from training.queue.submit import dry_run, submit
+from training.queue.submit import submit
 
 DRY_RUN = OpenApiParameter("dry_run", bool, description="answer where and when it would start; nothing is written")
 
@@ -47,7 +48,8 @@ class TaskSet(ReadSet):
     @extend_schema(
         tags=["tasks"],
         summary="Submit a task",
-        description="Answers the task after one scheduling pass: placed, or waiting with its reason. 200: `dry_run`.",
+        description="Answers the task after one scheduling pass: placed, or waiting with its reason. Of an `array` it "
+        "is the first of its tasks, and `Location` lists them all. 200: `dry_run`.",
         parameters=[DRY_RUN],
         request=TaskSubmission,
         responses={201: TaskAnswer, 200: DryRunAnswer},
@@ -56,14 +58,16 @@ class TaskSet(ReadSet):
     def create(self, request: Request) -> Response:
         spec = TaskSpec.clean(self.body)
         if query_flag(request.query_params, "dry_run"):
-            return Response(dry_run(spec))
+            return Response(dry_run(spec, owner=self.caller))
         task = submit(spec, owner=self.caller, source=Source.NATIVE)
-        return Response(self.read(task.pk), status=201, headers={"Location": reverse("task", args=[task.pk])})
+        place = reverse("task", args=[task.pk]) if spec.array is None else f"{reverse('tasks')}?array={task.array_id}"
+        return Response(self.read(task.pk), status=201, headers={"Location": place})
 
     @extend_schema(
         tags=["tasks"],
         summary="Change a task",
-        description="Name and tags at any time; resources and priority while it is held or waiting, else 409.",
+        description="Name, tags, labels and description at any time; what is run, resources and priority while it is "
+        "held or waiting, else 409.",
         request=TaskChange,
         responses=TaskAnswer,
     )

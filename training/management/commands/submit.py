@@ -1,8 +1,7 @@
 """`manage.py submit -- python train.py --lr 0.1`: queue a command as the first administrator."""
 
-import json
-import os
 from argparse import RawDescriptionHelpFormatter
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +13,11 @@ from mlserver.serving.presence import say_when_not_running
 from training.management.acting import said_of
 from training.management.following import follow_task, interruptible, newest_run
 from training.management.numbers import number_in
-from training.models import Source, Task
+from training.management.submission import NUMBERS, submission_of
+from training.models import Source, Task, TaskStatus
+from training.queue.forecast import dry_run
 from training.queue.spec import TaskSpec
-from training.queue.submit import dry_run, submit
-
-# What makes `python` in the job the `python` of the shell that submits it.
-SHELL_VARIABLES = ("PATH", "VIRTUAL_ENV", "CONDA_PREFIX")
-NUMBERS = {
-    "gpus": "GPUs it needs",
-    "gpu-memory-mib": "memory it needs on each GPU, which others may then share",
-    "cpus": "CPU slots",
-    "memory-mib": "memory of the machine that is reserved for it",
-    "priority": "-100 to 100, higher goes first",
-    "repeat": "how often to run it, in parallel where there is room",
-    "max-retries": "runs again after a failure",
-    "backoff-s": "seconds before the first retry, twice as long before each further one",
-    "time-limit-s": "seconds after which it is stopped",
-    "grace-s": "seconds between TERM and KILL when it is stopped",
-}
+from training.queue.submit import submit
 
 
 class Command(BaseCommand):
@@ -50,6 +36,19 @@ class Command(BaseCommand):
         parser.add_argument("--tag", action="append", dest="tags", help="repeat it for several")
         parser.add_argument("--pool", help="pool of the nodes it may run on (default: default)")
         parser.add_argument("--queue", help="name of the line it waits in (default: default)")
+        parser.add_argument("--description", help="what it is for")
+        parser.add_argument("--label", action="append", default=[], dest="labels", metavar="K=V", help="repeat it")
+        parser.add_argument(
+            "--depends-on", action="append", default=[], metavar="ID[:ok|:any],...", help="start after these have ended"
+        )
+        parser.add_argument("--array", type=number_in, metavar="N", help="make N tasks, each with its array_index")
+        parser.add_argument(
+            "--grid",
+            nargs="+",
+            default=[],
+            metavar="NAME=V,V...",
+            help="a task for each combination, {NAME} in COMMAND",
+        )
         parser.add_argument("--config", metavar="JSON", help="an object that is kept with its runs")
         parser.add_argument("--hold", action="store_true", help="wait until it is released")
         parser.add_argument("--follow", action="store_true", help="print its log, exit with its success")
@@ -57,10 +56,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            spec = TaskSpec.clean(_submission(options))
+            spec = TaskSpec.clean(submission_of(options))
             if options["dry_run"]:
-                self.stdout.write(_said(dry_run(spec)))
+                self.stdout.write(_forecast(dry_run(spec, owner=first_admin())))
                 return
+            if spec.array is not None and options["follow"]:
+                raise Invalid.field("follow", "an array has many logs: follow its tasks with `manage.py logs -f`")
             task = submit(spec, owner=first_admin(), source=Source.COMMAND_LINE)
         except Invalid as error:
             said = [f"{name}: {' '.join(rules)}" for name, rules in sorted(error.errors.items())]
@@ -73,57 +74,30 @@ class Command(BaseCommand):
                 follow_task(task.pk, self.stdout, self.stderr)
 
 
-def _submission(options: dict[str, Any]) -> dict[str, object]:
-    """What was said on the command line; the spec knows the defaults and the rules."""
-    fields = ("name", "project", "tags", "pool", "queue", *(name.replace("-", "_") for name in NUMBERS))
-    return {
-        **{name: options[name] for name in fields if options[name] is not None},
-        **_config(options["config"]),
-        "command": _command(options),
-        "cwd": options["cwd"] or str(Path.cwd()),
-        "env": {**{name: os.environ[name] for name in SHELL_VARIABLES if name in os.environ}, **_env(options["env"])},
-        "hold": options["hold"],
-    }
-
-
-def _command(options: dict[str, Any]) -> list[str] | str:
-    words: list[str] = options["words"]
-    if not options["shell"]:
-        return words
-    if len(words) != 1:
-        raise Invalid.field("command", f"--shell takes one quoted string, not {len(words)} words")
-    return words[0]
-
-
-def _config(text: str | None) -> dict[str, object]:
-    if text is None:
-        return {}
-    try:
-        return {"config": json.loads(text)}
-    except ValueError as error:
-        raise Invalid.field("config", f"{text[:60]!r} is not JSON: {error}") from error
-
-
-def _env(pairs: list[str]) -> dict[str, str]:
-    bad = [pair for pair in pairs if "=" not in pair]
-    if bad:
-        raise Invalid.field("env", f"{bad[0]!r} is not NAME=VALUE")
-    return dict(pair.split("=", 1) for pair in pairs)
-
-
 def _absolute(text: str) -> str:
     return str(Path(text).absolute()) if text else text
 
 
 def _state(task: Task) -> str:
+    if task.array_id:
+        return _state_of_array(task)
     run = newest_run(task.pk)
     if run is not None:
         return f"task {task.pk} {task.status}, run {run.pk}"
     return said_of(task)
 
 
-def _said(answer: dict[str, Any]) -> str:
-    if not answer["would_start"]:
-        return f"would wait: {answer['waiting_reason']}"
+def _state_of_array(first: Task) -> str:
+    tasks = list(Task.objects.of_array(first.array_id).order_by("pk").values_list("pk", "status"))
+    counts = Counter(status for _, status in tasks)
+    said = ", ".join(f"{counts[status]} {status}" for status in TaskStatus.values if status in counts)
+    return f"{first.array_id}: tasks {tasks[0][0]} to {tasks[-1][0]}, {said}"
+
+
+def _forecast(answer: dict[str, Any]) -> str:
     gpus = f", GPU {', '.join(map(str, answer['gpus']))}" if answer["gpus"] else ""
-    return f"would start now on {answer['node']}{gpus}"
+    where = f"on {answer['node']}{gpus}"
+    if answer["would_start"]:
+        return f"would start now {where}"
+    later = f"; would start by {answer['starts_at']:%Y-%m-%d %H:%M:%S} UTC {where}" if answer["starts_at"] else ""
+    return f"would wait: {answer['waiting_reason']}{later}"

@@ -29,10 +29,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--status", action="append", choices=TaskStatus.values, help="repeat it for several")
         parser.add_argument("--all", action="store_true", help="ended ones too")
+        parser.add_argument("--array", metavar="ARRAY_ID", help="those of one array")
         parser.add_argument("-n", type=count, default=50, metavar="N", help="at most N (default 50)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         tasks = Task.objects.visible().with_newest_run().select_related("owner").order_by("-pk")
+        if options["array"]:
+            tasks = tasks.of_array(options["array"])
         statuses = options["status"] or (TaskStatus.values if options["all"] else UNENDED)
         rows = [list(_cells(task)) for task in tasks.filter(status__in=statuses)[: options["n"]]]
         LISTING.write(rows, self.stdout)
