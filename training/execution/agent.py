@@ -2,8 +2,8 @@
 
 It keeps nothing that disk and database do not have: killed at any moment and started again, it finds all runs by the
 records in their control directories. One thread, one selector: wake-up lines, process ends, and a tick each second.
-Only the driver is asked in another thread, which never touches the database: what it says is taken in when it comes,
-and while it does not, its samples grow old and everything else goes on.
+The driver is asked in another thread, which never touches the database: what it says is taken in when it comes,
+and while it does not, its samples grow old and everything else goes on. Storage roots are followed in a third.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ from mlserver.heartbeat import enqueue_beat
 from mlserver.wakeup import Wakeup
 from training import paths
 from training.execution import liveness, requests
+from training.execution.followed_roots import RootsThread
 from training.execution.watch import Watch
 from training.models import Event, Lease, Task
 from training.tracking import told
@@ -75,6 +76,7 @@ class Agent:
         self.watch = Watch(self.selector)
         self.intake = Intake()
         self.told = told.ToldFiles(TOLD)
+        self.roots = RootsThread()
         self.has_attached = False
         self.occupants: dict[str, Occupants] = {}
         self.jobs: list[tuple[Every, Callable[[], object]]] = [
@@ -104,6 +106,7 @@ class Agent:
             os.write(self.wakeup.fileno(), b"\n")
 
     def run(self) -> None:
+        self.roots.start()
         next_tick = time.monotonic()
         while not self.is_ending:
             ready = self.selector.select(max(next_tick - time.monotonic(), 0))
@@ -115,6 +118,7 @@ class Agent:
                     if every.is_due():
                         self.guard(job)
         self.guard(self.leave)
+        self.roots.end()
         connections.close_all()
 
     def leave(self) -> None:
