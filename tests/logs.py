@@ -14,7 +14,7 @@ class WrittenLog:
     """Write number n is stamped with time 1000 + n."""
 
     def __init__(self, run: Run, rank: int = 0) -> None:
-        self.run, self.rank, self.writes = run, rank, 0
+        self.run, self.rank, self.writes, self.base = run, rank, 0, 0
         self.path = run.directory / paths.log_name(rank)
         self.index = paths.control_dir(run.pk, rank) / "logs.idx"
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,19 @@ class WrittenLog:
         """Text that the index does not know (yet); answers its offset."""
         with self.path.open("ab") as file:
             file.write(data)
-            return file.tell() - len(data)
+            return self.base + file.tell() - len(data)
+
+    def rotate(self, *, steps: int = 3) -> "WrittenLog":
+        """The log is full. Its supervisor may die after fewer than all three steps."""
+        full = self.path.with_name(f"{self.path.name}.{self.base:015d}")
+        self.base += self.path.stat().st_size
+        self.path.rename(full)
+        if steps > 1:
+            self.path.touch()
+        if steps > 2:
+            self.index = self.index.with_name(f"logs.idx.{self.base:015d}")
+            self.index.touch()
+        return self
 
     def end(self) -> None:
         """The supervisor's last word."""

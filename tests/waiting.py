@@ -9,7 +9,7 @@ T = TypeVar("T")
 LOOK_EVERY_S = 0.02
 
 
-def until(look: Callable[[], T], *, within_s: float = 10, what: str = "") -> T:
+def until(look: Callable[[], T], *, within_s: float = 30, what: str = "") -> T:
     """The first true thing `look` returns; fails the test when there is none in time."""
     give_up_at = time.monotonic() + within_s
     while not (found := look()):

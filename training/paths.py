@@ -54,6 +54,11 @@ def runicorn_name(rank: int) -> str:
     return ".runicorn" if rank == 0 else f".runicorn.{rank}"
 
 
+def piece_name(name: str, base: int) -> str:
+    """A piece of a rotated log or index whose first byte is number `base` of the whole log, once it is full."""
+    return f"{name}.{base:015d}"
+
+
 def sessions_root() -> Path:
     return settings.MLSERVER_HOME / "sessions"
 

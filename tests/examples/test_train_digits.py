@@ -13,6 +13,12 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "train_digits.py"
 pytestmark = pytest.mark.process
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of torch wait for each other busily: beside other tests that is many times slower."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
 def train(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=100)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import struct
 import subprocess
@@ -25,10 +26,13 @@ class Supervised:
         for directory in (self.control, self.run_dir):
             directory.mkdir(parents=True, exist_ok=True)
         argv = command if isinstance(command, list) else ["/bin/sh", "-c", command]
+        # Of its own: what belongs to a run is found by it among all processes of the machine.
+        self.run_id = f"20260101_000000_{secrets.token_hex(3)}"
         self.spec: dict[str, Any] = {
-            "run_id": "20260101_000000_abcdef", "rank": 0, "argv": argv, "cwd": str(self.run_dir),
-            "env": {"PATH": os.environ["PATH"], "MLSERVER_RUN_ID": "20260101_000000_abcdef"},
-            "log_path": str(self.log), "text_root": str(self.run_dir / ".runicorn"), "log_limit_bytes": 2**30,
+            "run_id": self.run_id, "rank": 0, "argv": argv, "cwd": str(self.run_dir),
+            "env": {"PATH": os.environ["PATH"], "MLSERVER_RUN_ID": self.run_id},
+            "log_path": str(self.log), "text_root": str(self.run_dir / ".runicorn"),
+            "log_limit_bytes": 2**30, "log_rotate_bytes": 0, "log_kept": 0,
             "memory_mib": None, "time_limit_s": None, "grace_s": 2.0, "fifo": str(root / "nobody"), "user": None,
             "umask": 0o022, **spec,
         }  # fmt: skip

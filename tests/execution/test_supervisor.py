@@ -135,7 +135,7 @@ def test_it_ends_a_command_that_forks_wildly(tmp_path: Path) -> None:
     running.stop(grace_s=0.2)
     running.ended(within_s=60)
     assert not is_running(started["pid"])
-    mark = b"MLSERVER_RUN_ID=20260101_000000_abcdef"
+    mark = f"MLSERVER_RUN_ID={running.run_id}".encode()
     assert [pid for pid in psutil.pids() if mark in environ_of(pid)] == []
 
 

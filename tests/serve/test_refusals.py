@@ -58,6 +58,7 @@ def test_it_refuses_a_bad_option(ready: RunningServer, arguments: list[str], wor
         ("API_PORT", "0"),
         ("LOG_LEVEL", "loud"),
         ("MLSERVER_WEB_THREADS", "many"),
+        ("MLSERVER_LOG_ROTATE_MIB", "2048"),
         ("DATABASE_URL", "nonsense://x"),
         ("Q_REDIS_URL", "http://x"),
         ("ALLOWED_ORIGINS", "example.org"),

@@ -193,6 +193,8 @@ def supervisor_spec(
         "log_path": str(directory / paths.log_name(rank)),
         "text_root": env["RUNICORN_DIR"],
         "log_limit_bytes": settings.LOG_LIMIT_BYTES,
+        "log_rotate_bytes": settings.LOG_ROTATE_BYTES,
+        "log_kept": settings.LOG_KEPT,
         "memory_mib": task.memory_mib,
         "time_limit_s": task.time_limit_s,
         "grace_s": task.grace_s,

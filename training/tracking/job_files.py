@@ -27,6 +27,8 @@ class RunWithFiles(Protocol):
 class OpenFile:
     """A regular file and its size at the time of opening, in bytes; reads never move a shared position."""
 
+    start = 0
+
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self.facts = os.fstat(descriptor)

@@ -55,6 +55,7 @@ def test_it_gives_the_last_lines(client: Client, run: Run) -> None:
         ],
         "next_offset": 11,
         "scanned_from": 4,
+        "kept_from": 0,
         "size_bytes": 11,
         "is_complete": False,
     }
@@ -67,7 +68,9 @@ def test_it_gives_a_hundred_lines_unless_asked(client: Client, run: Run) -> None
 
 def test_it_has_no_lines_before_there_is_a_log(client: Client, run: Run) -> None:
     answer = client.get(url(run))
-    assert answer.json() == {"lines": [], "next_offset": 0, "scanned_from": 0, "size_bytes": 0, "is_complete": False}
+    assert answer.json() == {
+        "lines": [], "next_offset": 0, "scanned_from": 0, "kept_from": 0, "size_bytes": 0, "is_complete": False,
+    }  # fmt: skip
 
 
 def test_it_reads_on_from_an_offset(client: Client, run: Run) -> None:
@@ -92,6 +95,17 @@ def test_it_filters_by_stream_search_and_rank(client: Client, run: Run) -> None:
     assert texts(client.get(url(run), {"search": "out"})) == ["out 1", "out 2"]
     assert texts(client.get(url(run), {"stream": "stdout", "search": "2"})) == ["out 2"]
     assert texts(client.get(url(run), {"rank": 3})) == ["third"]
+
+
+def test_it_says_what_was_rotated_away(client: Client, run: Run) -> None:
+    log = WrittenLog(run).write("one\n").rotate().write("two\n")
+    log.path.with_name("logs.txt.000000000000000").unlink()
+    body = client.get(url(run), {"from": 0}).json()
+    assert [line["text"] for line in body["lines"]] == ["two"]
+    assert (body["kept_from"], body["scanned_from"], body["size_bytes"]) == (4, 4, 8)
+    answer = client.get(url(run), {"from": 1, "format": "text"})
+    assert answer.content == b"mlserver: 3 bytes were rotated away\ntwo\n"
+    assert client.get(url(run), {"format": "text"}).content == b"two\n"
 
 
 def test_it_collapses_progress_bars(client: Client, run: Run) -> None:

@@ -78,7 +78,8 @@ class LogAnswer(s.Serializer[dict[str, object]]):
     lines = LogLine(many=True)
     next_offset = s.IntegerField(help_text="give it as `from` to read on; nothing comes twice, nothing is missed")
     scanned_from = s.IntegerField(help_text="lines before this byte were not looked at")
-    size_bytes = s.IntegerField()
+    kept_from = s.IntegerField(help_text="what was written before this byte was rotated away; 0: nothing")
+    size_bytes = s.IntegerField(help_text="all that was written, with what was rotated away")
     is_complete = s.BooleanField(help_text="the run has ended and nothing is left to read")
 
 
@@ -173,7 +174,10 @@ class RunLogs(APIView):
 def read_page(run: Run, query: LogQuery) -> logs.Page:
     if query.start is None:
         return logs.tail(run, query.rank, query.tail, query.selection)
-    return logs.from_offset(run, query.start, rank=query.rank, selection=query.selection, is_over=run.has_ended)
+    page = logs.from_offset(run, query.start, rank=query.rank, selection=query.selection, is_over=run.has_ended)
+    if query.is_text and query.start < page.kept_from:
+        page.lines.insert(0, logs.rotated_away(query.start, page.kept_from))
+    return page
 
 
 def _events(run: Run, query: LogQuery) -> LogEvents:
@@ -188,6 +192,7 @@ def _page_json(run: Run, page: logs.Page) -> dict[str, object]:
         "lines": [line_json(line) for line in page.lines],
         "next_offset": page.next_offset,
         "scanned_from": page.scanned_from,
+        "kept_from": page.kept_from,
         "size_bytes": page.size_bytes,
         "is_complete": run.has_ended and page.next_offset >= page.size_bytes,
     }

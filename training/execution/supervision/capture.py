@@ -1,7 +1,7 @@
 """What the process says: bytes into the run's log, and where and when each write came into the index.
 
 A failing disk never stops the process: what cannot be written is counted and said later. A log that the job deletes
-is put back from the open file.
+is put back from the open file. Where a size to rotate at is set, log and index go on in new files when they reach it.
 """
 
 from __future__ import annotations
@@ -10,21 +10,26 @@ import os
 import time
 from _struct import Struct
 
+from training.execution.supervision.rotation import LOG_FLAGS, Rotation
+
 ENTRY = Struct("<QdIBxxx")  # offset, epoch seconds, length, stream
 OWN, STDOUT, STDERR = 0, 1, 2
 READ_BYTES = 65536
 LOOK_S = 1.0
-# Exclusive: the directory is the job's, and whatever waits there under the log's name is not ours to write to.
-FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Capture:
-    """Writer of one log and its index; used by one thread."""
+    """Writer of one log and its index; used by one thread. The limit holds for each file of a rotated log.
 
-    def __init__(self, log_path: str, index_path: str, limit_bytes: int) -> None:
+    `offset` and the offsets of the index count all bytes since the start; the open log begins at `base`.
+    """
+
+    def __init__(self, log_path: str, index_path: str, limit_bytes: int, rotation: Rotation | None = None) -> None:
         self.log_path = log_path
         self.limit_bytes = limit_bytes
-        self.log = os.open(log_path, FLAGS, 0o640)
+        self.rotation = rotation
+        self.base = 0
+        self.log = os.open(log_path, LOG_FLAGS, 0o640)
         self.index = os.open(index_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.offset = 0
         self.index_offset = 0
@@ -38,7 +43,11 @@ class Capture:
         """Append `data`; beyond the limit it is dropped, with one line that says so."""
         if time.monotonic() - self.looked_at > LOOK_S:
             self.restore_if_deleted()
-        room = self.limit_bytes - self.offset
+        if self.rotation and self.rotation.is_due(
+            self.offset - self.base, self.index_offset, is_at_line_start=self.is_at_line_start
+        ):
+            self.rotate(self.rotation)
+        room = self.limit_bytes - (self.offset - self.base)
         if len(data) <= room:
             self.append(data, stream)
             return
@@ -74,9 +83,22 @@ class Capture:
 
     def lose(self, count: int, error: OSError) -> None:
         self.lost_bytes += count
-        note = f"log: {os.strerror(error.errno or 0)}"
+        self.note(f"log: {os.strerror(error.errno or 0)}")
+
+    def note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+    def rotate(self, rotation: Rotation) -> None:
+        """Go on in a new log and index; where they cannot be made, in the old ones for now."""
+        try:
+            log, index = rotation.start_piece(self.log, self.base, self.offset)
+        except OSError as error:
+            self.note(f"the log could not be rotated: {os.strerror(error.errno or 0)}")
+            return
+        os.close(self.log)
+        os.close(self.index)
+        self.log, self.index, self.base, self.index_offset = log, index, self.offset, 0
 
     def restore_if_deleted(self) -> None:
         """The job may delete its own directory; the open file still holds all, so it is copied back."""
@@ -85,7 +107,7 @@ class Capture:
             return
         try:
             os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
-            restored = os.open(self.log_path, FLAGS, 0o640)
+            restored = os.open(self.log_path, LOG_FLAGS, 0o640)
         except OSError as error:
             self.lose(0, error)
             return
@@ -94,7 +116,7 @@ class Capture:
             while block := os.pread(self.log, READ_BYTES, copied):
                 copied += os.write(restored, block)
         except OSError as error:
-            self.lose(self.offset - copied, error)
+            self.lose(self.offset - self.base - copied, error)
         os.close(self.log)
         self.log = restored
         self.notes.append("the job deleted its run directory; the log was put back")

@@ -19,6 +19,7 @@ from training.execution.supervision.records import (
     write_record,
     write_reserved,
 )  # fmt: skip
+from training.execution.supervision.rotation import Rotation
 from training.execution.supervision.text_logs import TextLogs
 
 TYPE_CHECKING = False  # the typing module itself would cost milliseconds of start-up
@@ -66,7 +67,7 @@ class Supervisor:
         self.environment: EnvironmentCapture | None = None
         self.started_at = time.time()
         self.confinement = Confinement(spec["run_id"], spec["rank"], spec["memory_mib"])
-        self.capture = Capture(spec["log_path"], f"{control}/logs.idx", spec["log_limit_bytes"])
+        self.capture = make_capture(control, spec)
         self.text_logs = TextLogs(spec["text_root"], self.capture)
         self.pipes: dict[int, int] = {}
         self.poll = poll()
@@ -269,6 +270,13 @@ class Supervisor:
                 time.sleep(RETRY_S)
             else:
                 return
+
+
+def make_capture(control: str, spec: dict[str, Any]) -> Capture:
+    log_path, index_path = spec["log_path"], f"{control}/logs.idx"
+    rotate_bytes, kept = spec["log_rotate_bytes"], spec["log_kept"]
+    rotation = Rotation(log_path, index_path, rotate_bytes, kept) if rotate_bytes else None
+    return Capture(log_path, index_path, spec["log_limit_bytes"], rotation)
 
 
 def write_best(path: str, record: dict[str, Any], capture: Capture) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from training.tracking.job_files import OpenFile
 from training.tracking.logs.index import LogIndex, Record
-from training.tracking.logs.lines import LINE_BYTES, Line, Stretch, line_at
+from training.tracking.logs.lines import LINE_BYTES, Line, Stretch, line_at, redrawn
+from training.tracking.logs.pieces import LogFile
+from training.tracking.logs.screen import moves_up
 from training.tracking.logs.selection import Selection, Stream
 
 FIRST_BLOCK_BYTES, LARGEST_BLOCK_BYTES = 64 * 1024, 4 * 1024**2
@@ -12,6 +13,8 @@ FIRST_BLOCK_BYTES, LARGEST_BLOCK_BYTES = 64 * 1024, 4 * 1024**2
 INDEX_LIMIT = 1024**2
 # Writes of one stream with at most this between them are fetched in one read.
 GAP_BYTES = 4096
+# Lines looked at where they rewrite each other: a tenth of a second.
+REDRAWN_LINES = 50_000
 
 
 class Backward:
@@ -20,9 +23,14 @@ class Backward:
     Looks at no more than `limit` bytes, so a log of any size costs the same.
     """
 
-    def __init__(self, log: OpenFile, index: LogIndex, stream: Stream | None, limit: int) -> None:
+    def __init__(self, log: LogFile, index: LogIndex, stream: Stream | None, limit: int) -> None:
         self._log, self._index, self._stream, self._limit = log, index, stream, limit
         self.scanned_from = log.size
+
+    @property
+    def has_all(self) -> bool:
+        """It has looked at everything that was not rotated away."""
+        return self.scanned_from <= self._log.start
 
     def __iter__(self) -> Iterator[Stretch]:
         if self._stream is None or (not self._index and self._stream is Stream.STDOUT):
@@ -30,7 +38,7 @@ class Backward:
         return self._pieces_of(self._stream)
 
     def _blocks(self) -> Iterator[Stretch]:
-        end, step, floor = self._log.size, FIRST_BLOCK_BYTES, max(0, self._log.size - self._limit)
+        end, step, floor = self._log.size, FIRST_BLOCK_BYTES, max(self._log.start, self._log.size - self._limit)
         while end > floor:
             start = max(floor, end - step)
             data = self._log.read(start, end)
@@ -49,7 +57,7 @@ class Backward:
                 if left <= 0:
                     return
         oldest = len(self._index) - INDEX_LIMIT
-        self.scanned_from = self._index[oldest].offset if oldest > 0 else 0
+        self.scanned_from = self._index[oldest].offset if oldest > 0 else self._log.start
 
 
 def portions(records: list[Record]) -> Iterator[list[Record]]:
@@ -62,9 +70,9 @@ def portions(records: list[Record]) -> Iterator[list[Record]]:
             last, size = first, 0
 
 
-def read_records(log: OpenFile, records: Iterable[Record], start: int = 0, end: int | None = None) -> Stretch:
+def read_records(log: LogFile, records: Iterable[Record], start: int | None = None, end: int | None = None) -> Stretch:
     """The bytes of `records` inside [start, end) of the log, neighbours fetched together."""
-    end = log.size if end is None else end
+    start, end = log.start if start is None else start, log.size if end is None else end
     wanted = [(max(r.offset, start), min(r.end, end)) for r in records if r.offset < end and r.end > start]
     segments: list[tuple[int, bytes]] = []
     while wanted:
@@ -88,16 +96,33 @@ def newest_lines(source: Backward, wanted: int, selection: Selection) -> list[Li
             unfinished.append(stretch)
             continue
         whole = joined([stretch.part(cut, len(stretch.data)), *reversed(unfinished)])
+        if selection.collapse and moves_up(whole.data):
+            return _newest_redrawn(source, wanted, selection)
         unfinished = [stretch.part(0, cut)]
         found += _newest_of(whole, wanted - len(found), selection)
         if len(found) >= wanted:
             return found[::-1]
     oldest = joined(unfinished[::-1])
-    if source.scanned_from == 0:
+    if source.has_all:
         found += _newest_of(oldest, wanted - len(found), selection)
     elif not found and oldest.data:
         found = _end_of_endless_line(oldest, selection)
     return found[::-1]
+
+
+def _newest_redrawn(source: Backward, wanted: int, selection: Selection) -> list[Line]:
+    """The same where lines rewrite those above them: what is left of a line is known from all that follow it."""
+    seen: list[Stretch] = []
+    found: list[Line] = []
+    for stretch in source:
+        seen.insert(0, stretch)
+        whole = joined(seen)
+        cut = 0 if source.has_all else whole.data.find(b"\n") + 1
+        if cut or source.has_all:
+            found = redrawn(whole.part(cut, len(whole.data)), selection)
+        if len(found) >= wanted or whole.data.count(b"\n") > REDRAWN_LINES:
+            break
+    return found[-wanted:]
 
 
 def joined(stretches: list[Stretch]) -> Stretch:

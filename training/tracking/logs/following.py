@@ -1,17 +1,20 @@
 """Following a log while it grows: a blocking step for the command line, a coroutine around it for the web."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from training.tracking.logs.files import LoggedRun, has_exit_record
-from training.tracking.logs.lines import Line
+from training.tracking.logs.lines import Line, rotated_away
 from training.tracking.logs.reader import Page, from_offset, indexed_end, tail
 from training.tracking.logs.selection import Selection
 
 STEP_BYTES = 256 * 1024
+# A line that grows without an end, such as a progress bar, is shown as far as it came once in this time.
+HOLD_S = 1.0
 
 # Reads of all followers share a few threads; an idle follower holds none, and no open file.
 _readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="log-follow")
@@ -52,6 +55,7 @@ class FollowedLog:
     has_more: bool = False
     has_all: bool = False
     _seen_size: int = -1
+    _held_since: float | None = None
 
     def start_with_tail(self, lines: int) -> list[Line]:
         """The last `lines` (0: none); the position is behind them."""
@@ -63,7 +67,9 @@ class FollowedLog:
         """Lines that came since the last step, without waiting.
 
         A line without its end, and bytes that the index does not cover yet, are given only when they have been
-        there since the step before: mostly they are a write that is still going on.
+        there since the step before: mostly they are a write that is still going on. A line that goes on and on is
+        given in pieces, about one a second. In the place of text that was rotated away before it was read stands a
+        line that says so.
         """
         is_over = self.is_over or has_exit_record(self.run, self.rank)  # asked first: nothing is written after it
         page = self._read(is_over)
@@ -72,12 +78,13 @@ class FollowedLog:
             self._seen_size, self.has_more = page.size_bytes, False
             return []
         is_progress = page.next_offset > self.position
+        lines = [rotated_away(self.position, page.kept_from)] if page.kept_from > self.position else []
         self.position = page.next_offset
         self.has_more = is_progress and page.next_offset < page.size_bytes
         self.has_all = is_over and not self.has_more
         if not self.has_more:
             self._seen_size = page.size_bytes
-        return page.lines
+        return lines + page.lines
 
     def _read(self, is_over: bool) -> Page:
         until = None
@@ -85,9 +92,16 @@ class FollowedLog:
         if indexed is not None:
             until = max(indexed, self._seen_size)
         page = self._page(until, is_settled=False, is_over=is_over)
-        if page.next_offset <= self.position and page.size_bytes == self._seen_size > self.position and not is_over:
-            return self._page(until, is_settled=True, is_over=False)
-        return page
+        is_held = page.next_offset <= self.position and page.next_offset < page.size_bytes and not is_over
+        if not is_held:
+            self._held_since = None
+            return page
+        now = time.monotonic()
+        self._held_since = self._held_since or now
+        if page.size_bytes != self._seen_size and now - self._held_since < HOLD_S:
+            return page
+        self._held_since = None
+        return self._page(until, is_settled=True, is_over=False)
 
     def _page(self, until: int | None, *, is_settled: bool, is_over: bool) -> Page:
         return from_offset(

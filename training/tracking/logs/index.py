@@ -6,15 +6,16 @@ reads a whole index: places are found by binary search, neighbours in blocks.
 """
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from training.tracking.job_files import OpenFile
+from training.tracking.logs.pieces import LogFile
 from training.tracking.logs.selection import Stream
 
 RECORD = struct.Struct("<QdIBxxx")
 STREAM_BYTE = 20
-BLOCK_RECORDS = 4096
+FIRST_RECORDS, BLOCK_RECORDS = 64, 4096
 
 
 class Record(NamedTuple):
@@ -31,7 +32,7 @@ class Record(NamedTuple):
 class LogIndex:
     """Records of one log file, as far as they were complete when the file was opened. Empty without file."""
 
-    def __init__(self, file: OpenFile | None) -> None:
+    def __init__(self, file: LogFile | None) -> None:
         self._file = file
         self.count = file.size // RECORD.size if file else 0
 
@@ -86,3 +87,29 @@ class LogIndex:
         assert self._file is not None
         block = self._file.read(first * RECORD.size, last * RECORD.size)
         return block[: len(block) - len(block) % RECORD.size]
+
+
+class Walk:
+    """Records at places that move on through the log: neighbours share one read, and the next read is a longer one."""
+
+    def __init__(self, index: LogIndex) -> None:
+        self._index = index
+        self._records: list[Record] = []
+        self._next, self._step = 0, FIRST_RECORDS
+
+    def at(self, offset: int) -> Record | None:
+        """The write that put the byte at `offset`; None where the index does not say."""
+        if not self._records or offset >= self._records[-1].end:
+            self._move_to(offset)
+        found = bisect_right(self._records, offset, key=lambda record: record.end)
+        if found < len(self._records) and self._records[found].offset <= offset:
+            return self._records[found]
+        return None
+
+    def _move_to(self, offset: int) -> None:
+        first, last = self._next, min(self._next + self._step, len(self._index))
+        is_near = bool(self._records) and last > first and offset < self._index[last - 1].end
+        if not is_near:
+            first = self._index.find(offset)
+        self._records = list(self._index.records(first, first + self._step))
+        self._next, self._step = first + self._step, min(self._step * 2, BLOCK_RECORDS)

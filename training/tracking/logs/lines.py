@@ -4,7 +4,11 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from training.tracking.logs.screen import last_state, rows
+from training.tracking.logs.selection import Selection, Stream
+
 LINE_BYTES = 1024**2
+NEWLINE = ord("\n")
 
 
 @dataclass(frozen=True)
@@ -70,18 +74,25 @@ def spans(data: bytes) -> Iterator[tuple[int, int]]:
         yield start, len(data)
 
 
+def redrawn(stretch: Stretch, selection: Selection) -> list[Line]:
+    """What whole lines that rewrite each other look like in the end, as far as `selection` lets it through."""
+    left = [row for row in rows(stretch.data, list(spans(stretch.data))) if selection.needle in row.text]
+    return [_line(stretch, row.start, row.end, cut(row.text)) for row in left]
+
+
 def line_at(stretch: Stretch, start: int, end: int, *, collapse: bool) -> Line:
     """The line in positions [start, end) of `stretch`."""
-    raw = stretch.data[start:end]
-    is_partial = not raw.endswith(b"\n")
-    text = shown(raw.removesuffix(b"\n"), collapse=collapse)
+    raw = stretch.data[start:end].removesuffix(b"\n")
+    return _line(stretch, start, end, cut(last_state(raw) if collapse else raw))
+
+
+def _line(stretch: Stretch, start: int, end: int, text: str) -> Line:
+    is_partial = stretch.data[end - 1] != NEWLINE
     return Line(stretch.offset_of(start), stretch.offset_after(end), text, is_partial)
 
 
-def shown(raw: bytes, *, collapse: bool) -> str:
+def cut(raw: bytes) -> str:
     """Text of one line; invalid UTF-8 is replaced, and what is longer than LINE_BYTES is left out with a notice."""
-    if collapse:
-        raw = last_state(raw)
     left_out = len(raw) - LINE_BYTES
     if left_out <= 0:
         return raw.decode("utf-8", "replace")
@@ -89,17 +100,9 @@ def shown(raw: bytes, *, collapse: bool) -> str:
     return f"{kept.decode('utf-8', 'replace')} [line cut: {len(raw) - len(kept)} of {len(raw)} bytes left out]"
 
 
-def last_state(raw: bytes) -> bytes:
-    r"""What a progress bar that rewrites its line with `\r` showed last: the last state that is not blank."""
-    if b"\r" not in raw:
-        return raw
-    end = len(raw)
-    while end > 0:
-        start = raw.rfind(b"\r", 0, end) + 1
-        if state := raw[start:end].rstrip():
-            return state
-        end = start - 1
-    return b""
+def rotated_away(start: int, end: int) -> Line:
+    """What a reader finds in the place of text that is no longer kept."""
+    return Line(start, end, f"mlserver: {end - start} bytes were rotated away", stream=Stream.SERVER.word)
 
 
 def whole_characters(data: bytes) -> int:

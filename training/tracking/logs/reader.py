@@ -1,20 +1,20 @@
 """Reading logs: the last lines, what follows a position, and the time of a place. Nothing here queries or waits."""
 
-from bisect import bisect_right
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from training.tracking.job_files import OpenFile
 from training.tracking.logs.backward import INDEX_LIMIT, Backward, newest_lines, read_records
 from training.tracking.logs.files import LoggedRun, opened_index, opened_log
-from training.tracking.logs.index import LogIndex, Record
-from training.tracking.logs.lines import LINE_BYTES, Line, Stretch, line_at, spans, whole_characters
+from training.tracking.logs.index import LogIndex, Record, Walk
+from training.tracking.logs.lines import LINE_BYTES, Line, Stretch, line_at, redrawn, spans, whole_characters
+from training.tracking.logs.pieces import LogFile
+from training.tracking.logs.screen import moves_up
 from training.tracking.logs.selection import Selection, Stream
 
 MAX_LINES = 10_000
 # How far from its end a log is looked at for its last lines, and for those that match a search.
 TAIL_BYTES, SEARCH_BYTES = 32 * 1024**2, 64 * 1024**2
 PAGE_BYTES = 1024**2
-NEIGHBOURS = 64
 ALL = Selection()
 WORDS = {int(stream): stream.word for stream in Stream}
 
@@ -24,13 +24,15 @@ class Page:
     """Lines of the log between two byte positions.
 
     `next_offset` is where to go on: reading from there again and again gives every byte once, none twice.
-    `scanned_from` is the position down to which lines were looked for.
+    `scanned_from` is the position down to which lines were looked for, `kept_from` that of the first byte which was
+    not rotated away.
     """
 
     lines: list[Line] = field(default_factory=list)
     next_offset: int = 0
     size_bytes: int = 0
     scanned_from: int = 0
+    kept_from: int = 0
 
 
 def tail(run: LoggedRun, rank: int = 0, lines: int = 100, selection: Selection = ALL) -> Page:
@@ -47,7 +49,7 @@ def tail(run: LoggedRun, rank: int = 0, lines: int = 100, selection: Selection =
         wanted = min(lines, MAX_LINES)
         found = newest_lines(source, wanted, selection)
         scanned_from = found[0].offset if len(found) == wanted else source.scanned_from
-        return Page(annotated(found, index), _end(log, index, selection), log.size, scanned_from)
+        return Page(annotated(found, index), _end(log, index, selection), log.size, scanned_from, log.start)
 
 
 def start_of_tail(run: LoggedRun, rank: int = 0, lines: int = MAX_LINES) -> int | None:
@@ -74,21 +76,22 @@ def from_offset(
 
     `is_settled` False keeps an unfinished last line for later; a search always does, because the rest of the
     line may match. `is_over` says that the log grows no more: then nothing is kept back.
-    A position behind the end (the log was truncated) gives an empty page that ends at the real end.
+    A position behind the end (the log was truncated) gives an empty page that ends at the real end, one in text that
+    was rotated away a page from the first byte that is kept.
     """
     with opened_log(run, rank) as log, opened_index(run, rank) as index_file:
         if log is None:
             return Page(next_offset=offset, scanned_from=offset)
         index = LogIndex(index_file)
         end = log.size if until is None else min(until, log.size)
-        start = min(offset, log.size)
+        start = min(max(offset, log.start), log.size)
         stretch, covered = _forward(log, index, selection.stream, (start, max(start, end)), max_bytes)
         at_end = covered >= end
         partial = at_end and (is_over or (is_settled and not selection.search))
         keep = _usable(stretch.data, at_end=at_end, partial=partial, is_over=is_over)
         lines, used = _matching(stretch, keep, selection)
         next_offset = stretch.offset_of(used) if used < len(stretch.data) else covered
-        return Page(annotated(lines, index), next_offset, log.size, start)
+        return Page(annotated(lines, index), next_offset, log.size, start, log.start)
 
 
 def time_at(run: LoggedRun, offset: int, rank: int = 0) -> float | None:
@@ -107,21 +110,17 @@ def indexed_end(run: LoggedRun, rank: int = 0) -> int | None:
 
 
 def annotated(lines: list[Line], index: LogIndex) -> list[Line]:
-    """Lines with time and stream of the write that began them. Neighbouring lines share one look into the index."""
-    near: list[Record] = []
-    covered, result = index.end, []
+    """Lines with time and stream of the write that began them."""
+    covered, walk, result = index.end, Walk(index), []
     for line in lines:
-        if line.offset < covered and (not near or line.offset >= near[-1].end):
-            number = index.find(line.offset)
-            near = list(index.records(number, number + NEIGHBOURS))
-        at = bisect_right(near, line.offset, key=lambda record: record.end)
-        if at < len(near) and near[at].offset <= line.offset:
-            line = replace(line, time=near[at].time, stream=WORDS.get(near[at].stream))
+        record = walk.at(line.offset) if line.offset < covered else None
+        if record is not None:
+            line = replace(line, time=record.time, stream=WORDS.get(record.stream))
         result.append(line)
     return result
 
 
-def _end(log: OpenFile, index: LogIndex, selection: Selection) -> int:
+def _end(log: LogFile, index: LogIndex, selection: Selection) -> int:
     """Where reading goes on after a tail: a stream is known only as far as the index reaches, and whether an
     unfinished line matches a search is not known before it is whole."""
     if selection.search:
@@ -133,7 +132,7 @@ def _end(log: OpenFile, index: LogIndex, selection: Selection) -> int:
 
 
 def _forward(
-    log: OpenFile, index: LogIndex, stream: Stream | None, place: tuple[int, int], max_bytes: int
+    log: LogFile, index: LogIndex, stream: Stream | None, place: tuple[int, int], max_bytes: int
 ) -> tuple[Stretch, int]:
     """Bytes of `stream` in `place` (start, end), and the position up to which they were looked for."""
     start, end = place
@@ -165,8 +164,11 @@ def _usable(data: bytes, *, at_end: bool, partial: bool, is_over: bool) -> int:
 
 def _matching(stretch: Stretch, keep: int, selection: Selection) -> tuple[list[Line], int]:
     """Lines among the first `keep` bytes, and how many bytes were used for them."""
-    lines: list[Line] = []
     data = stretch.data[:keep]
+    if selection.collapse and moves_up(data):
+        used = next(islice((end for _, end in spans(data)), MAX_LINES - 1, None), keep)
+        return redrawn(stretch.part(0, used), selection), used
+    lines: list[Line] = []
     for start, end in spans(data):
         if len(lines) == MAX_LINES:
             return lines, start
