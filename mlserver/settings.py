@@ -95,9 +95,8 @@ LOG_LIMIT_BYTES = env_int("MLSERVER_LOG_LIMIT_MIB", 2048, at_least=1) * 1024**2
 LOG_ROTATE_BYTES = env_int("MLSERVER_LOG_ROTATE_MIB", 0, at_least=0) * 1024**2
 LOG_KEPT = env_int("MLSERVER_LOG_KEPT", 4, at_least=0, at_most=100)
 if LOG_ROTATE_BYTES >= LOG_LIMIT_BYTES:
-    raise ImproperlyConfigured(
-        f"MLSERVER_LOG_ROTATE_MIB='{LOG_ROTATE_BYTES // 1024**2}' is refused: it must be less than MLSERVER_LOG_LIMIT_MIB"
-    )
+    said = f"MLSERVER_LOG_ROTATE_MIB='{LOG_ROTATE_BYTES // 1024**2}'"
+    raise ImproperlyConfigured(f"{said} is refused: it must be less than MLSERVER_LOG_LIMIT_MIB")
 CAPTURE_ENVIRONMENT = env_bool("MLSERVER_CAPTURE_ENVIRONMENT", True)
 METRIC_FILE_KINDS = ("tensorboard", "lines", "output")
 METRIC_FILES = env_choices("MLSERVER_METRIC_FILES", METRIC_FILE_KINDS, METRIC_FILE_KINDS)

@@ -32,6 +32,13 @@ def test_it_lists_both_streams_of_a_process_with_their_sizes(api, process, log):
     assert plain == {f"{number}.out": 1536, f"{number}.err": 10}
 
 
+def test_sizes_are_those_of_all_pieces_of_a_rotated_log(api, process, log):
+    for word in ("one\n", "two\n", "three\n"):
+        log.write(word).rotate()
+        sizes = {file["name"]: file["size"] for file in api.get("/api/logs").json()}
+    assert sizes == {f"{process.pk - 1}.out": 14, f"{process.pk - 1}.err": 0}
+
+
 def test_it_lists_the_logs_of_the_server_and_no_other_files(api):
     root = server_logs_root()
     root.mkdir()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
+from tests.logs import WrittenLog
 from tests.make import make_run
 from tests.metrics import rows_of
 from tests.together import together
@@ -85,6 +86,22 @@ def test_objects_on_the_standard_output_become_metrics(run: Run) -> None:
         run, "logs.txt", "starting\n", {"loss": 1}, "  {'loss': 2}\n", "{broken\n", {"step": 7, "loss": 3}, {"a": "b"}
     )
     assert taken(run) == {1: {"loss": 1}, 7: {"loss": 3}}
+
+
+def test_output_is_read_across_the_pieces_of_a_rotated_log(run: Run) -> None:
+    log, memory = WrittenLog(run), Memory()
+    log.write('{"step": 1, "loss": 4.0}\n').write('{"step": 2, "loss": 3.0}\n')
+    metric_files.take_in(run, memory)
+    log.write('{"step": 3, "loss": 2.0}\n').rotate().write('{"step": 4, "loss": 1.0}\n')
+    metric_files.take_in(run, memory)
+    log.rotate(steps=2)
+    assert taken(run) == {step: {"loss": 5.0 - step} for step in (1, 2, 3, 4)}
+
+
+def test_output_that_was_rotated_away_before_it_was_read_is_left_out(run: Run) -> None:
+    log = WrittenLog(run).write('{"step": 1, "loss": 4.0}\n').rotate().write('{"step": 2, "loss": 3.0}\n')
+    log.path.with_name("logs.txt.000000000000000").unlink()
+    assert taken(run) == {2: {"loss": 3.0}}
 
 
 def test_what_the_standard_error_says_is_no_metric(run: Run) -> None:

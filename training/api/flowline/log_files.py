@@ -17,7 +17,6 @@ from mlserver.paths import server_logs_root
 from training import paths
 from training.api.flowline.process_json import number_of
 from training.models import Run, RunProcess
-from training.tracking.job_files import opened_below
 from training.tracking.logs import Stream
 from training.tracking.logs.files import opened_index, opened_log
 from training.tracking.logs.index import RECORD
@@ -72,13 +71,13 @@ def process_files() -> Iterator[LogFile]:
 def stream_sizes(run: Run, rank: int) -> dict[int, int]:
     """Bytes of each stream, by what the supervisor noted of each write; counted anew only when the log has grown."""
     with opened_index(run, rank) as index:
-        return _sizes(run.pk, rank, index.size) if index is not None else {}
+        return _sizes(run, rank, index.facts.st_ino, index.size) if index is not None else {}
 
 
 @lru_cache(maxsize=MOST_PROCESSES)
-def _sizes(run_id: str, rank: int, index_size: int) -> dict[int, int]:
-    path = paths.control_dir(run_id, rank) / "logs.idx"
-    with opened_below(paths.control_root(), path) as index:
+def _sizes(run: Run, rank: int, newest_piece: int, index_size: int) -> dict[int, int]:
+    """`newest_piece` is part of the key alone: a log that was rotated may have an index of the same size as before."""
+    with opened_index(run, rank) as index:
         data = index.read(0, index_size - index_size % RECORD.size) if index is not None else b""
     rows = np.frombuffer(data[: len(data) - len(data) % RECORD.size], INDEX_ROW)
     sums = np.bincount(rows["stream"], weights=rows["length"], minlength=3)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from training import paths
-from training.tracking.job_files import OpenFile, opened_at, opened_folder, root_of
+from training.tracking.job_files import OpenFile, opened_at, opened_folder, root_above
 from training.tracking.logs.pieces import LogFile, joined_records, joined_text
 
 INDEX_NAME = "logs.idx"
@@ -33,7 +33,7 @@ class LoggedRun(Protocol):
 def opened_log(run: LoggedRun, rank: int) -> Iterator[LogFile | None]:
     """The text of one rank; None when there is no regular file of that name."""
     with ExitStack() as stack:
-        folder = stack.enter_context(opened_folder(root_of(run), run.directory))
+        folder = stack.enter_context(opened_folder(root_above(run.directory), run.directory))
         yield None if folder is None else _text(stack, folder, run, rank)
 
 
@@ -48,6 +48,16 @@ def opened_index(run: LoggedRun, rank: int) -> Iterator[LogFile | None]:
         names = [INDEX_NAME, *(paths.piece_name(INDEX_NAME, base) for base in _bases(run, rank) if base)]
         files = [stack.enter_context(opened_at(folder, name)) for name in names]
         yield joined_records([file for file in files if file is not None], RECORD_BYTES)
+
+
+def log_size(run: LoggedRun, rank: int) -> int:
+    """Bytes of all that was written. Cheap, and only a hint, for a log that was never rotated."""
+    *_, newest = _bases(run, rank)
+    with contextlib.suppress(OSError):
+        if newest == 0 and (size := (run.directory / paths.log_name(rank)).lstat().st_size):
+            return size
+    with opened_log(run, rank) as log:
+        return log.size if log is not None else 0
 
 
 def has_exit_record(run: LoggedRun, rank: int) -> bool:

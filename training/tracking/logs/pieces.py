@@ -1,5 +1,6 @@
 """A rotated log, or its index, as one file: what was written before its oldest piece is gone, the offsets stay."""
 
+import os
 from collections.abc import Iterable
 
 from training.tracking.job_files import OpenFile
@@ -13,6 +14,11 @@ class JoinedFile:
         self._pieces = list(pieces)
         self.start = self._pieces[0][0]
         self.size = self._pieces[-1][1]
+
+    @property
+    def facts(self) -> os.stat_result:
+        """Those of the newest, but for its size."""
+        return self._pieces[-1][2].facts
 
     def read(self, start: int, end: int) -> bytes:
         """As `OpenFile.read`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from google_crc32c import value as crc32c
 
-from training.tracking.job_files import OpenFile
+from training.tracking.logs.pieces import LogFile
 from training.tracking.metric_files.piece import AT_ONCE_BYTES, Piece, Place, Record, metrics_record
 from training.tracking.metric_files.wire import scalars_of
 
@@ -33,7 +33,7 @@ class Row:
     values: Record = field(default_factory=dict)
 
 
-def read(file: OpenFile, place: Place) -> Piece:
+def read(file: LogFile, place: Place) -> Piece:
     """Scalars of one step become one row. While more may follow, the last step waits for the rest of its tags."""
     data = file.read(place.offset, min(file.size, place.offset + AT_ONCE_BYTES))
     if skipped := beyond_large(file, place, data):
@@ -81,7 +81,7 @@ def events(data: bytes) -> Iterator[tuple[bytes, int]]:
         at = end
 
 
-def beyond_large(file: OpenFile, place: Place, data: bytes) -> int:
+def beyond_large(file: LogFile, place: Place, data: bytes) -> int:
     """Where to read on when a record begins that no piece can hold: pictures are that large, scalars never. Else 0."""
     if len(data) < HEADER.size:
         return 0

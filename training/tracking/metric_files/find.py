@@ -14,6 +14,7 @@ from mlserver.text import is_storable
 from training import paths
 from training.models import MetricFile, Run
 from training.tracking.job_files import NOT_A_FILE, opened_folder, root_above
+from training.tracking.logs.files import log_size
 
 EVENT_FILE = re.compile(r"events\.out\.tfevents\.")
 # What is no metric file: the spool, and how far an SDK delivered it.
@@ -58,7 +59,7 @@ class Memory:
 def size_of(run: Run, name: str) -> int:
     """0 for what is not there. Only a hint: what is read is opened without following links."""
     try:
-        return (run.directory / name).lstat().st_size
+        return log_size(run, 0) if name == OUTPUT_NAME else (run.directory / name).lstat().st_size
     except OSError:
         return 0
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from training.tracking.job_files import OpenFile
+from training.tracking.logs.pieces import LogFile
 from training.tracking.metric_files.piece import AT_ONCE_BYTES, MOST_SETS, Piece, Place, Record, metrics_record
 from training.tracking.metrics.events import HIGHEST_STEP, LOWEST_STEP
 from training.tracking.spool import parsed
@@ -14,7 +14,7 @@ TIME_NAMES = ("time", "timestamp", "_timestamp", "wall_time", "ts")
 EARLIEST_S, LATEST_S = 5e8, 5e10
 
 
-def read(file: OpenFile, place: Place) -> Piece:
+def read(file: LogFile, place: Place) -> Piece:
     """Whole lines. One that is longer than a piece is passed over."""
     data = file.read(place.offset, min(file.size, place.offset + AT_ONCE_BYTES))
     length = whole_lines(data, AT_ONCE_BYTES, is_over=place.is_over)

@@ -4,9 +4,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 from training.models import Run
-from training.tracking.job_files import OpenFile
 from training.tracking.logs.files import opened_index
 from training.tracking.logs.index import LogIndex
+from training.tracking.logs.pieces import LogFile
 from training.tracking.logs.selection import Stream
 from training.tracking.metric_files.lines import piece_of, whole_lines
 from training.tracking.metric_files.piece import Piece, Place
@@ -17,7 +17,7 @@ AT_ONCE_BYTES = 1024**2
 LONGEST_LINE = 16 * 1024
 
 
-def read(file: OpenFile, place: Place, run: Run) -> Piece:
+def read(file: LogFile, place: Place, run: Run) -> Piece:
     data = file.read(place.offset, min(file.size, place.offset + AT_ONCE_BYTES))
     length = whole_lines(data, AT_ONCE_BYTES, is_over=place.is_over)
     lines = list(object_lines(data[:length]))

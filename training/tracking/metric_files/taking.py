@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import AbstractContextManager
 
 from django.db import transaction
 from django.db.models import F
@@ -9,7 +10,9 @@ from django.utils import timezone
 
 from training.models import Event, MetricFile, Run
 from training.tracking import metrics
-from training.tracking.job_files import OpenFile, opened_in_run
+from training.tracking.job_files import opened_in_run
+from training.tracking.logs.files import opened_log
+from training.tracking.logs.pieces import LogFile
 from training.tracking.metric_files import events, lines, output
 from training.tracking.metric_files.find import OUTPUT_NAME, Memory, is_event_file, prefix_of
 from training.tracking.metric_files.piece import Piece, Place
@@ -45,10 +48,10 @@ def take_in_file(run: Run, row: MetricFile, memory: Memory, deadline: float, *, 
     """True when nothing is left of this file."""
     at = max(row.offset, memory.passed.get(row.name, 0))
     while not row.problem:
-        with opened_in_run(run, row.name) as file:
+        with opened(run, row.name) as file:
             if file is None:
                 return True
-            size = file.size
+            size, at = file.size, max(at, file.start)
             is_settled = time.time() - file.facts.st_mtime > SETTLED_S
             piece = read(run, file, row, Place(at, row.rows, row.prefix, is_over, is_settled))
         if piece.end <= at and not piece.problem:
@@ -65,7 +68,11 @@ def take_in_file(run: Run, row: MetricFile, memory: Memory, deadline: float, *, 
     return True
 
 
-def read(run: Run, file: OpenFile, row: MetricFile, place: Place) -> Piece:
+def opened(run: Run, name: str) -> AbstractContextManager[LogFile | None]:
+    return opened_log(run, 0) if name == OUTPUT_NAME else opened_in_run(run, name)
+
+
+def read(run: Run, file: LogFile, row: MetricFile, place: Place) -> Piece:
     if row.name == OUTPUT_NAME:
         return output.read(file, place, run)
     return events.read(file, place) if is_event_file(row.name) else lines.read(file, place)
