@@ -47,7 +47,7 @@ class Capture:
             self.offset - self.base, self.index_offset, is_at_line_start=self.is_at_line_start
         ):
             self.rotate(self.rotation)
-        room = self.limit_bytes - (self.offset - self.base)
+        room = self.room
         if len(data) <= room:
             self.append(data, stream)
             return
@@ -55,6 +55,11 @@ class Capture:
             self.append(data[: max(room, 0)], stream)
             self.say(f"the log reached {self.limit_bytes} bytes, the rest is dropped")
         self.dropped_bytes += len(data) - max(room, 0)
+
+    @property
+    def room(self) -> int:
+        """Bytes that the open log still takes."""
+        return self.limit_bytes - (self.offset - self.base)
 
     def say(self, line: str) -> None:
         """A line of the server itself, on a line of its own."""

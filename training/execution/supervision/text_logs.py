@@ -51,8 +51,9 @@ class TextLogs:
                 os.close(file)
 
     def take(self, path: str, file: int, is_over: bool) -> None:
-        """Nothing is read that the log has no room for: a file may seem to be endless and hold nothing."""
-        while self.capture.offset < self.capture.limit_bytes:
+        """Nothing is read that the log has no room for, and of each file no more than of a log: it may seem to be
+        endless and hold nothing."""
+        while self.capture.room > 0 and self.taken.get(path, 0) < self.capture.limit_bytes:
             data = os.pread(file, READ_BYTES, self.taken.get(path, 0))
             end = data.rfind(b"\n") + 1
             if not end and (is_over or len(data) == READ_BYTES):
