@@ -128,3 +128,10 @@ class Pool(models.Model):
     @property
     def is_default(self) -> bool:
         return self.name == DEFAULT_POOL
+
+    def devices(self) -> models.QuerySet[Gpu]:
+        """Devices that tasks of this pool may ever get: those that are present."""
+        present = Gpu.objects.filter(is_present=True)
+        if self.is_default:
+            return present
+        return present.filter(models.Q(pools=self) | models.Q(node__pools=self)).distinct()

@@ -12,6 +12,7 @@ from mlserver.url_shapes import HOST_NAME, is_ip_address, is_origin, url_parts, 
 
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 DATABASE_RULE = "postgres://USER:PASSWORD@HOST:PORT/NAME, the same with postgresql, or sqlite:///PATH"
+IMAGE_RULE = "NAME=/path/of/an/environment, NAME=docker:IMAGE, NAME=podman:IMAGE or NAME=apptainer:IMAGE"
 REDIS_RULE = "redis://HOST:PORT/NUMBER, rediss://HOST:PORT/NUMBER or unix:///PATH"
 # Where the server's own secrets are, or what the server itself tells a job.
 NOT_FOR_JOBS = {"API_KEYS", "DATABASE_URL", "Q_REDIS_URL"}
@@ -117,6 +118,20 @@ def env_int(name: str, default: int, *, at_least: int = 0, at_most: int = 2**31 
     if not re.fullmatch(r"-?\d+", raw) or not at_least <= int(raw) <= at_most:
         raise refused(name, raw, f"a whole number from {at_least} to {at_most}")
     return int(raw)
+
+
+def env_images(name: str) -> dict[str, str]:
+    """Comma separated NAME=PLACE: a Python environment, or an engine and its image."""
+    found = {}
+    for word in env_list(name):
+        image, equals, place = (part.strip() for part in word.partition("="))
+        is_place = place.startswith("/") or re.fullmatch(r"(docker|podman|apptainer):\S+", place)
+        if not image or not equals or not is_place:
+            raise refused(
+                name, word, "NAME=/path/of/an/environment, NAME=docker:IMAGE, NAME=podman:IMAGE or NAME=apptainer:IMAGE"
+            )
+        found[image] = place
+    return found
 
 
 def env_indices(name: str) -> list[int] | None:

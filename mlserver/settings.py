@@ -15,6 +15,7 @@ from mlserver.env import (
     env_database_url,
     env_directory,
     env_hosts,
+    env_images,
     env_indices,
     env_int,
     env_list,
@@ -84,6 +85,7 @@ FAILED_KEYS_PER_MINUTE = 10
 MAX_CONCURRENT_SESSIONS = env_int("MAX_CONCURRENT_SESSIONS", 1, at_least=1)
 AGEING_S = env_int("MLSERVER_AGEING_S", 3600, at_least=0, at_most=31_622_400)
 SESSION_RANKS = env_int("MLSERVER_SESSION_RANKS", 1, at_least=1, at_most=64)
+JOB_IMAGES = env_images("JOB_IMAGES")
 FLOWLINE_AUTOSTART = env_bool("FLOWLINE_AUTOSTART", True)
 FLOWLINE_MAX_PROCESSES = env_int("FLOWLINE_MAX_PROCESSES", 4)
 FLOWLINE_MIN_FREE_MIB = env_int("FLOWLINE_MIN_FREE_MIB", 10_000)

@@ -32,6 +32,7 @@ def job_environment(
     its_own = account.environment() if account else {}
     env = {"PATH": os.defpath, **inherited, **its_own, **task.env, **promised, **(rank or {})}
     # Behind what the task has of its own: the client must shadow nothing of the user's.
+    env |= own_devices(int(env.get("RANK", 0)), task.ranks, gpus)
     return env | {"PYTHONPATH": os.pathsep.join(filter(None, [env.get("PYTHONPATH"), str(paths.sdk_root())]))}
 
 
@@ -58,6 +59,18 @@ def rank_environment(rank: int, ranks: int, port: int) -> dict[str, str]:
         "RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count,
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
+
+
+def own_devices(rank: int, ranks: int, gpus: list[tuple[int, str]]) -> dict[str, str]:
+    """Of several devices for each process it sees its own; of one each all see all, and LOCAL_RANK chooses."""
+    each, left = divmod(len(gpus), ranks)
+    if ranks == 1 or each < 2 or left:
+        return {}
+    mine = gpus[rank * each : (rank + 1) * each]
+    return {
+        "MLSERVER_GPU_INDICES": ",".join(str(index) for index, _ in mine),
+        "CUDA_VISIBLE_DEVICES": ",".join(uuid for _, uuid in mine),
+    }
 
 
 def leased_gpus(run: Run) -> list[tuple[int, str]]:

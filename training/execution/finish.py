@@ -10,6 +10,7 @@ from mlserver.errors import OutOfSpace
 from training.execution.classify import Outcome, classify, kernel_log_since
 from training.execution.control import Control
 from training.execution.harvest import NotDone, harvest
+from training.execution.images import end_containers
 from training.execution.last_words import last_lines
 from training.execution.settle import settle
 from training.models import Event, ExitClass, Run, RunProcess
@@ -28,6 +29,8 @@ def finish(run_id: str) -> str:
     rank, outcome = worst(outcomes)
     if len(ended) < len(records):
         return end_other_ranks(run, outcome, set(records) - set(ended))
+    if run.task is not None and run.task.image:
+        end_containers(run.task.image, run_id)
     try:
         outcome = harvest(run, outcome, rank=rank)
     except NotDone:

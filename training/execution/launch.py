@@ -21,12 +21,15 @@ from training.execution.account import JobAccount, job_account, make_way
 from training.execution.control import Control
 from training.execution.environment import job_environment, rank_environment
 from training.execution.identity import ProcessIdentity
+from training.execution.images import command_in, environment_of, find_image, image_problem
 from training.execution.stop import deliver_stop
 from training.models import Run, RunProcess, RunStatus, Task
 
 DISK_DELAY_S = 15.0
 # Most scripts have begun by then, and those that use the SDK have written their environment themselves.
 CAPTURE_AFTER_S = 1.0
+# Until an administrator has mapped it again, or installed what it needs.
+IMAGE_DELAY_S = 60.0
 
 
 def launch(run_id: str) -> str:
@@ -42,6 +45,8 @@ def launch(run_id: str) -> str:
     processes = list(run.processes.order_by("rank"))
     if not was_prepared(processes) and (problem := leased_gpu_problem(run)):
         return hand_back(run, problem)
+    if not was_prepared(processes) and (problem := image_problem(run.task.image)):
+        return hand_back(run, problem, delay_s=IMAGE_DELAY_S)
     port = meeting_port(run.pk) if len(processes) > 1 else 0
     for process in processes:
         rank = rank_environment(process.rank, len(processes), port)
@@ -118,8 +123,10 @@ def start_supervisor(run: Run, task: Task, process: RunProcess, rank: dict[str, 
     control.create()
     account = account_of_jobs()
     directory = make_run_dir(run, account)
-    env = job_environment(run, task, directory, account, rank=rank)
-    control.write("spec", supervisor_spec(run, task, process.rank, directory, env, account))
+    image = find_image(task.image)
+    env = environment_of(image, job_environment(run, task, directory, account, rank=rank))
+    spec = supervisor_spec(run, task, process.rank, directory, env, account)
+    control.write("spec", spec | {"argv": command_in(image, run, process.rank, spec)})
     pid = spawn(control.directory)
     who = ProcessIdentity.of(pid)
     if who is None:

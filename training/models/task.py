@@ -90,6 +90,8 @@ class Task(models.Model):
     tags = models.JSONField(default=list, blank=True)
     labels = models.JSONField(default=list, blank=True, help_text="a list of {key, value}")
     description = models.TextField(blank=True)
+    image = models.CharField(max_length=500, blank=True, help_text="name of the environment it runs in, of JOB_IMAGES")
+    job = models.JSONField(default=dict, blank=True, help_text="what the Jobs API says beyond: type, mounts")
     array_id = models.CharField(
         verbose_name="array ID", max_length=18, blank=True, help_text="what the tasks of one submission share"
     )
@@ -264,6 +266,10 @@ class Task(models.Model):
     def delete_softly(self) -> bool:
         return self._move(ENDED, "Deleted", "deleted by a user", deleted_at=timezone.now())
 
+    def hide(self) -> bool:
+        """Out of the lists, whatever its status; a live one ends there unseen."""
+        return bool(Task.objects.filter(pk=self.pk, deleted_at=None).update(deleted_at=timezone.now()))
+
     def has_active_runs(self) -> bool:
         from training.models.run import Run
 
@@ -281,7 +287,11 @@ class Task(models.Model):
         with transaction.atomic(savepoint=False):
             if idle is not None and Task.objects.locked(self.pk) and not self.has_active_runs():
                 changes |= {"status": idle} | ({"ended_at": timezone.now()} if idle in ENDED else {})
-            changed = Task.objects.filter(pk=self.pk, deleted_at=None, status__in=expected).update(**changes)
+            # One that was deleted while it ran still comes to its end, and to nothing else.
+            mine = Task.objects.filter(pk=self.pk, status__in=expected)
+            if self.stop_requested_at is None:
+                mine = mine.filter(deleted_at=None)
+            changed = mine.update(**changes)
             if changed and reason:
                 Event.objects.say(reason, message, task_id=self.pk, run_id=run_id, is_warning=is_warning)
             if changed and is_followed and changes.get("status") in ENDED:
