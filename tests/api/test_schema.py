@@ -339,7 +339,7 @@ def test_it_documents_the_idempotency_key_where_something_is_created(schema):
         if any(it["name"] == "Idempotency-Key" for it in operation.get("parameters", []))
     }
     made = {f"/api/v1/{noun}" for noun in ("tasks", "runs", "pools", "queues", "user-limits", "api-keys")}
-    assert taken == made | {"/api/v1/training/start", "/api/task/create", "/api/task/copy"}
+    assert taken == made | {"/api/v1/training/start", "/api/task/create", "/api/task/copy", "/api/jobs/create"}
 
 
 def test_it_files_the_training_api_under_a_tag_of_its_own(schema):
