@@ -44,11 +44,11 @@ def main() -> None:
     ):
         server.start()
         fill_runs(server)
-        wire = Wire(server.port, KEY)
-        rows = [ingestion(wire, names, batches=100 if quick else 500) for names in (NAMES[:1], NAMES)]
         runs = {name: points(server, "fill", str(count)) for name, (count, _, _) in RUNS.items()}
         # Two large runs do not fit into the cache together: what was read before both of them is read anew.
         others = [runs["1M"], points(server, "fill", str(RUNS["1M"][0]))]
+        wire = Wire(server.port, KEY)
+        rows = [ingestion(wire, names, batches=100 if quick else 500) for names in (NAMES[:1], NAMES)]
         found = asked(server, wire, runs, others, times=times)
         rows += reading(server, wire, runs, others, times=times)
         rows.append(memory(server.pid("web")))

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from a2wsgi.wsgi import build_environ
+from django.http import HttpResponse
 
 from mlserver.api import sockets, streams, uploads
 
@@ -114,3 +115,6 @@ class Answer:
         if not self.is_whole:
             self.is_whole, self._chunks = True, iter(())
             getattr(self._iterable, "close", lambda: None)()
+            # DRF's view and request know each other and it, so all wait for the collector: but not with megabytes.
+            if isinstance(self._iterable, HttpResponse):
+                self._iterable.content = b""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from mlserver.asgi import application
+from mlserver.serving.memory import give_memory_back
 from mlserver.serving.options import Options
 from mlserver.serving.protocol import Protocol
 from mlserver.serving.socket_protocol import SocketProtocol
@@ -51,6 +52,7 @@ def raise_file_limit() -> int:
 
 def run(listeners: list[socket.socket], options: Options) -> None:
     """Until SIGTERM."""
+    give_memory_back()
     is_debug = options.log_level == "debug"
     logging.getLogger("uvicorn.error").setLevel(logging.DEBUG if is_debug else logging.WARNING)
     config = uvicorn.Config(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
 
 from mlserver.serving.answer import PIECE_BYTES
 from mlserver.serving.application import Application
@@ -113,5 +114,21 @@ def test_a_long_answer_that_fails_stays_incomplete_and_is_closed() -> None:
             await client.ask(Application(long, threads=1))
         assert not client.is_complete
         assert long.is_closed.is_set()
+
+    run(test)
+
+
+def test_what_was_sent_does_not_wait_for_the_collector() -> None:
+    """DRF's view, request and response know each other."""
+    made: list[HttpResponse] = []
+
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        made.append(HttpResponse(b"x" * 1000))
+        start_response("200 OK", [("Content-Length", "1000")])
+        return made[0]
+
+    async def test() -> None:
+        assert (await Client().ask(Application(wsgi, threads=1))).body == b"x" * 1000
+        assert made[0].content == b""
 
     run(test)
