@@ -35,10 +35,10 @@ def run_snippet(code: str, folder: Path, env: dict[str, str] | None = None) -> s
 
 def test_snippets_of_the_sdk_run(tmp_path: Path) -> None:
     code = [*snippets(SDK), snippets(README)[0]]
-    assert len(code) == 3
+    assert len(code) == 4
     for snippet in code:
         run_snippet(snippet, tmp_path)
-    assert len(list(tmp_path.glob(".runicorn/digits/*/runs/*/events.jsonl"))) == 3
+    assert len(list(tmp_path.glob(".runicorn/digits/*/runs/*/events.jsonl"))) == 4
 
 
 def test_snippets_of_the_client_run(tmp_path: Path) -> None:

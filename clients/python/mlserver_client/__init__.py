@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 # Parts that are there. Delivery to a server is the modern storage; without it runs are files.
 HAS_MODERN_STORAGE = os.environ.get("RUNICORN_DISABLE_MODERN_STORAGE", "").lower() not in ("1", "true", "yes")
 HAS_ARTIFACTS = False
-HAS_MONITORING = False
+HAS_MONITORING = True
 HAS_ENV_CAPTURE = True
 HAS_PIL = importlib.util.find_spec("PIL") is not None
 HAS_NUMPY = importlib.util.find_spec("numpy") is not None

@@ -14,6 +14,7 @@ from mlserver_client.environment import Capture
 from mlserver_client.files import change_json
 from mlserver_client.forks import renew_after_fork
 from mlserver_client.lines import RESERVED, image_line, metrics_line
+from mlserver_client.monitoring import AnomalyDetector, Monitor, may_be_anomalous
 from mlserver_client.place import Place
 from mlserver_client.spool import Spool
 from mlserver_client.warn import warn_once
@@ -39,6 +40,7 @@ class Run:
         self.is_queued = place.is_queued
         self._step = 0
         self._best: Best | None = None
+        self.monitor, self.anomaly_detector = Monitor(), AnomalyDetector()
         self._pid = os.getpid()
         # Of the thread that holds it already too: a signal's handler may log.
         self._lock = threading.RLock()
@@ -90,7 +92,10 @@ class Run:
                 values = {name: value for name, value in values.items() if name not in RESERVED}
             with self._lock:
                 number = self._step = self._step + 1 if step is None else self._step_from(step)
-            self._say(metrics_line(values, number, time.time(), stage), self._events)
+            line = metrics_line(values, number, time.time(), stage)
+            self._say(line, self._events)
+            if self.monitor.rules or self.anomaly_detector.is_alarmed or may_be_anomalous(line):
+                self._alert(values, number)
             if self._best is not None and self._best.is_worth_a_look(values):
                 self._judge(values, number)
         except Exception as error:  # noqa: BLE001 - supervision point: nothing here may end a training
@@ -110,6 +115,12 @@ class Run:
         spool.append(line)
         if self._sender is not None:
             self._sender.start()
+
+    def _alert(self, values: Mapping[str, Any], step: int) -> None:
+        with self._lock:
+            said = [*self.anomaly_detector.check(values, step), *self.monitor.check(values, step)]
+        for sentence in said:
+            self.log_text(f"ALERT {sentence}")
 
     def _judge(self, values: Mapping[str, Any], step: int) -> None:
         with self._lock:
