@@ -5,11 +5,12 @@
     {"0": {"processes": [{"pid": 4711, "used_memory_mib": 9000}]}, "1": {"missing": true}}
 
 Keys are indexes. A device may be given `used_memory_mib` (else the sum of its processes) and any other field of
-SAMPLE_FIELDS too.
+SAMPLE_FIELDS too. Without a word of it, load is that of a busy device where somebody computes, and power follows load.
 """
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from gpus.readings import GpuInfo, GpuProcess, GpuSample
 
 log = logging.getLogger(__name__)
 
+# Of a device on which somebody computes, and what it draws without and with full load.
+BUSY_PERCENT, IDLE_W, FULL_W = 90.0, 50.0, 350.0
 PREFIX = "GPU-simulated-"
 SAMPLE_FIELDS = (
     "used_memory_mib", "utilization_percent", "temperature_c", "power_w", "memory_utilization_percent",
@@ -45,8 +48,12 @@ class SimulatedReader:
         if played is None:
             return None
         held = sum(process.used_memory_mib or 0 for process in _processes(played))
+        busy = {"used_memory_mib": held, "utilization_percent": BUSY_PERCENT if _processes(played) else 0.0}
         given = {field: played[field] for field in SAMPLE_FIELDS if field in played}
-        return GpuSample(**{"used_memory_mib": held, "utilization_percent": 0.0, **given})
+        sample = GpuSample(**{**busy, **given})
+        if "power_w" in given or sample.utilization_percent is None:
+            return sample
+        return replace(sample, power_w=IDLE_W + (FULL_W - IDLE_W) * sample.utilization_percent / 100)
 
     def processes(self, uuid: str) -> list[GpuProcess] | None:
         """`"processes": null` plays a driver that cannot say."""

@@ -99,6 +99,7 @@ LOG_KEPT = env_int("MLSERVER_LOG_KEPT", 4, at_least=0, at_most=100)
 if LOG_ROTATE_BYTES >= LOG_LIMIT_BYTES:
     said = f"MLSERVER_LOG_ROTATE_MIB='{LOG_ROTATE_BYTES // 1024**2}'"
     raise ImproperlyConfigured(f"{said} is refused: it must be less than MLSERVER_LOG_LIMIT_MIB")
+SYSTEM_METRICS_S = env_int("MLSERVER_SYSTEM_METRICS_S", 10, at_least=0, at_most=3600)
 CAPTURE_ENVIRONMENT = env_bool("MLSERVER_CAPTURE_ENVIRONMENT", True)
 METRIC_FILE_KINDS = ("tensorboard", "lines", "output")
 METRIC_FILES = env_choices("MLSERVER_METRIC_FILES", METRIC_FILE_KINDS, METRIC_FILE_KINDS)

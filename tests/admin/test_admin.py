@@ -35,6 +35,7 @@ from training.models import (
     DispatchLoop,
     Event,
     ImportedRoot,
+    MetricFile,
     Run,
     RunAlias,
     RunArtifact,
@@ -79,6 +80,7 @@ def one_of_each() -> None:
     RunArtifact.objects.create(run=run, version=session.dataset_version, usage=Usage.USED)
     log(run, {"global_step": 1, "val": 0.5, "stage": "train"})
     Spool.objects.create(run=run)
+    MetricFile.objects.create(run=run, name="metrics.jsonl")
     root = ImportedRoot.objects.create(path="/data/runicorn", owner=run.owner)
     RunFolder.objects.create(run=run, root=root, path=f"vision/resnet/runs/{run.pk}")
     DispatchLoop.toggle()

@@ -23,7 +23,7 @@ def test_it_lists_idle_devices_without_a_script(reader):
         GpuInfo("GPU-simulated-0", 0, "Simulated GPU", 24576, is_simulated=True),
         GpuInfo("GPU-simulated-1", 1, "Simulated GPU", 24576, is_simulated=True),
     ]
-    assert reader.sample("GPU-simulated-0") == GpuSample(used_memory_mib=0, utilization_percent=0.0)
+    assert reader.sample("GPU-simulated-0") == GpuSample(used_memory_mib=0, utilization_percent=0.0, power_w=50.0)
     assert reader.processes("GPU-simulated-0") == []
 
 
@@ -34,6 +34,15 @@ def test_it_plays_an_outsider_from_the_next_look_on(reader, script):
     assert reader.processes("GPU-simulated-1") == [GpuProcess(7, 9000)]
     assert reader.sample("GPU-simulated-1").used_memory_mib == 9000
     assert reader.sample("GPU-simulated-0").used_memory_mib == 0
+
+
+def test_a_device_on_which_somebody_computes_is_busy_and_draws_power(reader, script):
+    script.write_text(json.dumps({"0": {"processes": [{"pid": 7}]}, "1": {"utilization_percent": 50}}))
+
+    assert [(it.utilization_percent, it.power_w) for it in map(reader.sample, sorted(reader.known_uuids()))] == [
+        (90.0, 320.0),
+        (50, 200.0),
+    ]
 
 
 def test_it_plays_given_values_and_unsupported_ones(reader, script):

@@ -6,12 +6,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from training.admin.records import RecordAdmin
-from training.models import MetricChunk, MetricGroup, MetricWord
+from training.models import MetricChunk, MetricFile, MetricGroup, MetricWord
 
 
 @admin.register(MetricGroup)
 class MetricGroupAdmin(RecordAdmin):
-    list_display = ("id", "run", "digest", "rows")
+    list_display = ("id", "run", "stream", "digest", "rows")
     list_select_related = ("run",)
     search_fields = ("run__id",)
 
@@ -38,3 +38,10 @@ class MetricWordAdmin(RecordAdmin):
     list_display = ("id", "run", "code", "value")
     list_select_related = ("run",)
     search_fields = ("run__id",)
+
+
+@admin.register(MetricFile)
+class MetricFileAdmin(RecordAdmin):
+    list_display = ("id", "run", "name", "offset", "rows", "bad_records", "problem")
+    list_select_related = ("run",)
+    search_fields = ("run__id", "name")

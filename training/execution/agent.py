@@ -12,8 +12,9 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from django.conf import settings
 from django.db import DatabaseError, connections
 
 from gpus.driver import Driver
@@ -31,10 +32,11 @@ from training import paths
 from training.execution import liveness, requests
 from training.execution.followed_roots import RootsThread
 from training.execution.watch import Watch
-from training.models import Event, Lease, Task
+from training.models import Event, Task
 from training.tracking import told
 from training.tracking.environment import take_in_environment
 from training.tracking.intake import Intake
+from training.tracking.system import EnergyMeter, HeldLease, SystemSampler, held_leases
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,9 @@ class Agent:
         self.selector.register(self.wakeup, selectors.EVENT_READ, None)
         self.watch = Watch(self.selector)
         self.intake = Intake()
+        self.leases: list[HeldLease] = []
+        self.meter = EnergyMeter()
+        self.system = SystemSampler(settings.SYSTEM_METRICS_S, self.meter)
         self.told = told.ToldFiles(TOLD)
         self.roots = RootsThread()
         self.has_attached = False
@@ -85,6 +90,7 @@ class Agent:
             (Every(TICK_S), self.ask_again),
             (Every(TICK_S), self.ask_driver),
             (Every(TICK_S), self.take_in_files),
+            (Every(TICK_S), self.sample_runs),
             (Every(5), self.take_in_told),
             (Every(10), self.watch.note_heartbeats),
             (Every(30), liveness.check_outside_runs),
@@ -177,16 +183,24 @@ class Agent:
         if self.node is not None:
             self.told.take_in_all(self.node.pk)
 
+    def sample_runs(self) -> None:
+        if self.node is not None and self.has_attached:
+            self.system.tick(self.watch.supervisors(), self.leases, self.sampling.last_look)
+
     def ask_driver(self) -> None:
         """Never before our own processes are known: they would be taken for somebody else's."""
         if self.node is not None and self.has_attached and self.sampling.may_ask():
-            self.sampling.ask(reserved_on(self.node))
+            self.leases = held_leases(self.node)
+            self.sampling.ask(reserved_on(self.leases))
 
     def hear_driver(self) -> None:
         """Take in what the driver said, if it did."""
         if self.node is None or not self.sampling.has_answer():
             return
-        if self.sampling.take_in(self.node, self.watch.is_ours) and Task.objects.placeable().exists():
+        is_news = self.sampling.take_in(self.node, self.watch.is_ours)
+        if self.sampling.last_look is not None:
+            self.meter.take(self.sampling.last_look, self.leases)
+        if is_news and Task.objects.placeable().exists():
             requests.ask_for_pass()
         for gpu in release_clean_quarantines(self.node) if self.sampling.devices else []:
             message = f"GPU {gpu.index}: the quarantine is over, the device is idle"
@@ -194,9 +208,9 @@ class Agent:
             requests.ask_for_pass()
 
 
-def reserved_on(node: Node) -> dict[str, int]:
+def reserved_on(leases: Iterable[HeldLease]) -> dict[str, int]:
     """uuid -> MiB that runs have reserved."""
     reserved: dict[str, int] = {}
-    for uuid, mib in Lease.objects.held().filter(gpu__node=node).values_list("gpu__uuid", "memory_mib"):
-        reserved[uuid] = reserved.get(uuid, 0) + mib
+    for lease in leases:
+        reserved[lease.uuid] = reserved.get(lease.uuid, 0) + lease.memory_mib
     return reserved

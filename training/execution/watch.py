@@ -128,6 +128,14 @@ class Watch:
         if run_ids:
             Run.objects.filter(pk__in=run_ids).active().update(heartbeat_at=timezone.now(), is_stale=False)
 
+    def supervisors(self) -> dict[str, list[int]]:
+        """Pids by run, of the runs whose command was started."""
+        found: dict[str, list[int]] = {}
+        for (run_id, _), watched in self.watched.items():
+            if run_id in self.running:
+                found.setdefault(run_id, []).append(watched.supervisor.pid)
+        return found
+
     def is_ours(self, pid: int) -> bool:
         """Does this process descend from one of our supervisors?"""
         supervisors = {watched.supervisor.pid for watched in self.watched.values()}

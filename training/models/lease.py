@@ -18,6 +18,10 @@ class Lease(models.Model):
         verbose_name="memory in MiB", help_text="memory reserved on the device, in MiB"
     )
     is_exclusive = models.BooleanField(verbose_name="exclusive", default=True)
+    energy_wh = models.FloatField(verbose_name="energy in Wh", default=0.0, help_text="its share of the device's")
+    energy_counter_mj = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="the device's counter when energy was last written, in mJ"
+    )
     created_at = models.DateTimeField(default=timezone.now)
     released_at = models.DateTimeField(null=True, blank=True)
 

@@ -5,12 +5,16 @@ Only `training.tracking.metrics` writes and reads them; docs/metrics.md describe
 
 from django.db import models
 
+# What scripts say stands in the stream without a name; what the server samples of a run is apart from it.
+SYSTEM_STREAM = "system"
+
 
 class MetricGroup(models.Model):
     """Names that are logged together. Its rows are numbered from 0 in the order they were said, and never change."""
 
     run = models.ForeignKey("training.Run", on_delete=models.CASCADE, related_name="metric_groups")
-    digest = models.CharField(max_length=64, help_text="SHA-256 of the columns")
+    stream = models.CharField(max_length=16, default="", blank=True, help_text="system: sampled by the server")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the columns, and of the stream where it has a name")
     columns = models.JSONField(help_text="[name, kind] of each column, by name; kind is number or word")
     rows = models.PositiveBigIntegerField(default=0, help_text="rows in all its chunks")
 

@@ -49,7 +49,8 @@ def test_it_shows_a_run_with_its_place_and_numbers(reader):
 
     assert (shown["task"], shown["owner"], shown["node"]) == (task.pk, "ada", "box")
     assert (shown["status"], shown["exit_class"], shown["exit_code"]) == ("finished", "ok", 0)
-    assert shown["gpus"] == [{"index": 2, "uuid": gpu.uuid}]
+    assert shown["gpus"] == [{"index": 2, "uuid": gpu.uuid, "energy_wh": 0.0}]
+    assert shown["energy_wh"] == 0.0
     assert shown["duration_s"] == 90
     assert shown["run_dir"] == str(run_dir("digits", "first", run.pk))
     assert list(shown["summary"]) == ["acc", "loss"]

@@ -34,7 +34,7 @@ def test_it_shows_the_newest_run_with_its_gpus(reader):
 
     shown = reader.get(f"/api/v1/tasks/{task.pk}").json()["newest_run"]
     assert (shown["id"], shown["status"], shown["exit_code"]) == (newest.pk, "running", None)
-    assert shown["gpus"] == [{"index": 1, "uuid": gpu.uuid}]
+    assert shown["gpus"] == [{"index": 1, "uuid": gpu.uuid, "energy_wh": 0.0}]
 
 
 def test_it_counts_the_place_in_line_by_priority_then_age(reader):

@@ -22,9 +22,11 @@ from training.models import Run
 from training.tracking import metrics
 from training.tracking.metrics.deliver import deliver
 from training.tracking.metrics.table import Table
+from training.tracking.system import read_system
 
 LEAST_POINTS, MOST_POINTS, DEFAULT_POINTS = 2, 50_000, 2000
 MAX_NAMES = 1000
+SYSTEM_PREFIX = "system/"
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 
 
@@ -75,6 +77,7 @@ class MetricsQuery:
 
     names: list[str] | None
     by_time: bool
+    is_system: bool
     low: float
     high: float
     points: int
@@ -93,6 +96,7 @@ class MetricsQuery:
         return cls(
             names=list(dict.fromkeys(names)) if "names" in params else None,
             by_time=x == "time",
+            is_system=asks_for_system(params.get("system"), names),
             low=SMALLEST if low is None else low,
             high=LARGEST if high is None else high,
             points=query_int(params, "points", default=DEFAULT_POINTS, at_least=LEAST_POINTS, at_most=MOST_POINTS),
@@ -136,6 +140,12 @@ class RunMetrics(APIView):
         responses=MetricsAnswer,
         parameters=[
             OpenApiParameter("names", str, description="separated by commas, or several times; default: every name"),
+            OpenApiParameter(
+                "system",
+                bool,
+                description="what the server sampled of the run instead: CPU, memory, GPUs, energy; "
+                "steps are seconds. Implied when every name begins with `system/`",
+            ),
             OpenApiParameter("x", str, enum=["step", "time"], description="what the rows are ordered by"),
             OpenApiParameter("range", str, description="`min:max` of x, both included; either may be left out"),
             OpenApiParameter(
@@ -159,15 +169,24 @@ class RunMetrics(APIView):
         )
 
 
+def asks_for_system(text: str | None, names: list[str]) -> bool:
+    """Raises Invalid for what is no switch."""
+    if text not in (None, "", "0", "1", "false", "true"):
+        raise Invalid.field("system", f"{shown(text)} must be 1 or 0")
+    is_implied = bool(names) and all(name.startswith(SYSTEM_PREFIX) for name in names)
+    return is_implied if not text else text in ("1", "true")
+
+
 def media_type_of(request: Request) -> str:
     return (request.content_type or "").partition(";")[0].strip().lower()
 
 
 def selected(run: Run, query: MetricsQuery) -> Table:
     """The rows that are asked for, in the order of x; without those where none of the names was logged."""
+    read = read_system if query.is_system else metrics.read_table
     if not query.by_time:
-        return logged(metrics.read_table(run, query.names, (int(query.low), int(query.high))), query.names)
-    table = logged(metrics.read_table(run, query.names), query.names)
+        return logged(read(run, query.names, (int(query.low), int(query.high))), query.names)
+    table = logged(read(run, query.names), query.names)
     is_inside = (table.times >= query.low) & (table.times <= query.high)  # false where there is no time
     rows = np.flatnonzero(is_inside)
     return table.taken(rows[np.argsort(table.times[rows], kind="stable")])

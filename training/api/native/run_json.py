@@ -43,6 +43,7 @@ def _render(row: Row, gpus: list[Row], summary: Row) -> Row:
         "owner": row["owner__username"],
         "node": row["node__name"],
         "gpus": gpus,
+        "energy_wh": sum(gpu["energy_wh"] for gpu in gpus) if gpus else None,
         "duration_s": duration_s(row["started_at"], row["ended_at"]),
         "run_dir": str(directory_of(row)),
         "summary": summary,

@@ -64,6 +64,7 @@ class TaskSubmission(TaskChange):
 class Device(s.Serializer[dict[str, object]]):
     index = s.IntegerField()
     uuid = s.CharField()
+    energy_wh = s.FloatField(help_text="what the run used on it")
 
 
 class NewestRun(s.Serializer[dict[str, object]]):
@@ -181,6 +182,7 @@ class RunAnswer(s.Serializer[dict[str, object]]):
     attempt = s.IntegerField()
     node = s.CharField(allow_null=True)
     gpus = Device(many=True)
+    energy_wh = s.FloatField(allow_null=True, help_text="of all its GPUs; null without GPUs")
     created_at = s.DateTimeField()
     started_at = s.DateTimeField(allow_null=True)
     ended_at = s.DateTimeField(allow_null=True)

@@ -53,7 +53,7 @@ def lock(run_id: str) -> None:
 
 def groups_of(run_id: str, columns: Sequence[Columns]) -> tuple[list[MetricGroup], int]:
     """The group of each of `columns`, made where there is none, and how many rows the run has."""
-    known = {group.digest: group for group in MetricGroup.objects.filter(run_id=run_id).defer("columns")}
+    known = {group.digest: group for group in MetricGroup.objects.filter(run_id=run_id, stream="").defer("columns")}
     digests = [digest_of(it) for it in columns]
     new = {
         digest: MetricGroup(run_id=run_id, digest=digest, columns=it)

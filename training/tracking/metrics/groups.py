@@ -46,8 +46,9 @@ class Selection:
         return [at for at, (name, _) in enumerate(group.columns) if self.names is None or name in self.names]
 
 
-def groups_of(run_id: str) -> list[Group]:
-    rows = MetricGroup.objects.filter(run_id=run_id).order_by("pk").values_list("pk", "rows", "columns")
+def groups_of(run_id: str, *, stream: str = "") -> list[Group]:
+    """Those of what the script says, or of another stream."""
+    rows = MetricGroup.objects.filter(run_id=run_id, stream=stream).order_by("pk").values_list("pk", "rows", "columns")
     return [Group(*row) for row in rows]
 
 

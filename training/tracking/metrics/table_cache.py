@@ -66,7 +66,7 @@ class TableCache:
 
     def get(self, run_id: str) -> Table | None:
         """The table of a run as the database has it now; None when it is too large to be kept."""
-        rows = dict(MetricGroup.objects.filter(run_id=run_id).values_list("pk", "rows"))
+        rows = dict(MetricGroup.objects.filter(run_id=run_id, stream="").values_list("pk", "rows"))
         entry = self._find(run_id)
         if entry is not None and entry.rows == rows:
             self._count(hits=1)
