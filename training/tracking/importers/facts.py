@@ -16,6 +16,11 @@ ENDS = {
     "failed": (RunStatus.FAILED, ExitClass.ERROR),
     "interrupted": (RunStatus.STOPPED, ExitClass.STOPPED),
 }
+# How the files call each status.
+WORDS: dict[str, str] = {
+    RunStatus.STARTING: "running", RunStatus.RUNNING: "running", RunStatus.ENDING: "running",
+    RunStatus.FINISHED: "finished", RunStatus.FAILED: "failed", RunStatus.STOPPED: "interrupted",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

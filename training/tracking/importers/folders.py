@@ -23,7 +23,7 @@ from training.tracking import intake, spool
 from training.tracking.importers.changes import note_summary, tell
 from training.tracking.importers.documents import ENVIRONMENT, META, SUMMARY, News, read_news
 from training.tracking.importers.facts import columns_of
-from training.tracking.importers.labels import Label
+from training.tracking.importers.labels import Label, label_of
 from training.tracking.importers.layout import Folder, Refused
 from training.tracking.importers.processes import process_columns
 from training.tracking.importers.report import Outcome, Report
@@ -122,12 +122,13 @@ class Intake:
 
     def create(self, folder: Folder, news: News, label: Label, *, changed_at: float) -> Run | None:
         """The run and all about it but its records, in one transaction; None when somebody else made it meanwhile."""
+        told = label_of(news.said.get(META, {}))  # of a run that was exported
         run = Run(
             id=folder.run_id,
             owner=self.root.owner,
             source=Source.RUNICORN,
-            tags=label.tags,
-            notes=label.notes,
+            tags=label.tags or told.tags,
+            notes=label.notes or told.notes,
             **columns_of(news, folder.experiment, changed_at),
         )
         run.outside_dir = "" if run.directory == folder.path else str(folder.path)

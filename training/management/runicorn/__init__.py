@@ -1,0 +1,1 @@
+"""The commands of Runicorn's own command line, on the runs of this server. See docs/import.md."""
