@@ -40,6 +40,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.transfer
 	$(BIN)/python -m bench.tracking
+	$(BIN)/python -m bench.logs
 	$(BIN)/python -m bench.sdk
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.trainer
 

@@ -6,7 +6,6 @@ reads a whole index: places are found by binary search, neighbours in blocks.
 """
 
 import struct
-from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -95,16 +94,18 @@ class Walk:
     def __init__(self, index: LogIndex) -> None:
         self._index = index
         self._records: list[Record] = []
-        self._next, self._step = 0, FIRST_RECORDS
+        self._at = self._next = 0
+        self._step = FIRST_RECORDS
 
     def at(self, offset: int) -> Record | None:
-        """The write that put the byte at `offset`; None where the index does not say."""
-        if not self._records or offset >= self._records[-1].end:
+        """The write that put the byte at `offset`; None where the index does not say. Never goes back."""
+        records = self._records
+        if not records or offset >= records[-1].end:
             self._move_to(offset)
-        found = bisect_right(self._records, offset, key=lambda record: record.end)
-        if found < len(self._records) and self._records[found].offset <= offset:
-            return self._records[found]
-        return None
+            records = self._records
+        while self._at < len(records) and records[self._at].end <= offset:
+            self._at += 1
+        return records[self._at] if self._at < len(records) and records[self._at].offset <= offset else None
 
     def _move_to(self, offset: int) -> None:
         first, last = self._next, min(self._next + self._step, len(self._index))
@@ -112,4 +113,4 @@ class Walk:
         if not is_near:
             first = self._index.find(offset)
         self._records = list(self._index.records(first, first + self._step))
-        self._next, self._step = first + self._step, min(self._step * 2, BLOCK_RECORDS)
+        self._at, self._next, self._step = 0, first + self._step, min(self._step * 2, BLOCK_RECORDS)

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from training.tracking.logs.screen import last_state, rows
 from training.tracking.logs.selection import Selection, Stream
@@ -11,8 +12,7 @@ LINE_BYTES = 1024**2
 NEWLINE = ord("\n")
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line, or a piece of one. `offset` and `end` are byte positions in the log file, `time` epoch seconds.
 
     `is_partial`: no newline closed it (yet); the text at `end` goes on in the same line.

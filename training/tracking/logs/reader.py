@@ -1,6 +1,6 @@
 """Reading logs: the last lines, what follows a position, and the time of a place. Nothing here queries or waits."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 from training.tracking.logs.backward import INDEX_LIMIT, Backward, newest_lines, read_records
@@ -115,7 +115,7 @@ def annotated(lines: list[Line], index: LogIndex) -> list[Line]:
     for line in lines:
         record = walk.at(line.offset) if line.offset < covered else None
         if record is not None:
-            line = replace(line, time=record.time, stream=WORDS.get(record.stream))
+            line = Line(*line[:4], record.time, WORDS.get(record.stream))
         result.append(line)
     return result
 
