@@ -23,6 +23,8 @@ class StoredRun:
     log: bytes = b""
     media: dict[str, bytes] = field(default_factory=dict)
     summary: dict[str, Any] | None = None
+    environment: dict[str, Any] | None = None
+    resumed_with: list[dict[str, Any]] = field(default_factory=list)
     finished_with: dict[str, Any] | None = None
     beats: int = 0
 
@@ -130,7 +132,7 @@ class RowHandler(BaseHTTPRequestHandler):
     def carry_out(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         if (self.command, path) == ("POST", "/api/v1/runs"):
             return self.begin(json.loads(body))
-        found = re.fullmatch(r"/api/v1/runs/(\w+)/(metrics|logs|media|summary|heartbeat|finish)", path)
+        found = re.fullmatch(r"/api/v1/runs/(\w+)/(metrics|logs|media|summary|environment|heartbeat|finish)", path)
         if found is None:
             return 404, {"detail": "no such path"}
         run = self.server_state.runs.get(found[1])
@@ -139,7 +141,11 @@ class RowHandler(BaseHTTPRequestHandler):
         return getattr(self, f"take_{found[2]}")(run, body)
 
     def begin(self, given: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        if given["id"] in self.server_state.runs:
+        known = self.server_state.runs.get(given["id"])
+        if known is not None and given.get("resume"):
+            known.resumed_with.append(given)
+            return 200, {"id": given["id"], "next_seq": known.next_seq}
+        if known is not None:
             return 409, {"detail": f"run {given['id']} exists already"}
         self.server_state.runs[given["id"]] = StoredRun(given)
         return 201, {"id": given["id"], "next_seq": 0}
@@ -176,6 +182,10 @@ class RowHandler(BaseHTTPRequestHandler):
     def take_summary(self, run: StoredRun, body: bytes) -> tuple[int, dict[str, Any]]:
         run.summary = json.loads(body, parse_constant=lambda word: 1 / 0)
         return 200, {}
+
+    def take_environment(self, run: StoredRun, body: bytes) -> tuple[int, dict[str, Any]]:
+        run.environment = json.loads(body)
+        return 204, {}
 
     def take_heartbeat(self, run: StoredRun, body: bytes) -> tuple[int, dict[str, Any]]:
         run.beats += 1

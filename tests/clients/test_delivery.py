@@ -59,7 +59,9 @@ run.log_image("cat", b"not really a picture", caption="ü")
     assert {name: begun[name] for name in ("id", "project", "name", "pid", "start_ticks", "boot_id")} == {
         name: meta[name] for name in ("id", "project", "name", "pid", "start_ticks", "boot_id")
     }
-    assert begun["environment"]["packages"]["pytest"]
+    assert begun["host"] == meta["hostname"]
+    assert run.environment is not None
+    assert run.environment["packages"]["pytest"]
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 502])

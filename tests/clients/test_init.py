@@ -8,6 +8,8 @@ import mlserver_client as rn
 import pytest
 from mlserver_client.files import read_json
 
+from tests.clients.scripts import records
+
 RUN_ID = "20260102_030405_0a1b2c"
 
 
@@ -158,3 +160,21 @@ def test_it_says_what_parts_it_has() -> None:
     assert rn.HAS_NUMPY
     assert rn.HAS_PIL
     assert re.fullmatch(r"\d+\.\d+\.\d+", rn.__version__)
+
+
+def test_a_run_that_is_taken_up_counts_on(tmp_path: Path) -> None:
+    for first, status in ((1, "failed"), (4, "finished")):
+        run = rn.init(run_id=RUN_ID, capture_env=False)
+        for n in range(3):
+            run.log(n=n)
+        run.log_image("cat", b"picture")
+        steps = [said["data"]["global_step"] for said in records(run.run_dir) if said["type"] == "metrics"]
+        assert steps[-3:] == [first, first + 1, first + 2]
+        run.finish(status)
+
+
+def test_one_that_joins_a_living_run_counts_for_itself() -> None:
+    for _ in range(2):
+        run = rn.init(run_id=RUN_ID, capture_env=False)
+        run.log(n=1)
+        assert records(run.run_dir)[-1]["data"]["global_step"] == 1

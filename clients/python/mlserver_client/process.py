@@ -8,9 +8,12 @@ from typing import Any
 
 
 def this_process() -> dict[str, Any]:
-    """`pid`, and on Linux `start_ticks` and `boot_id`, which together name one process of all time."""
+    """`pid`, and on Linux `start_ticks` and `boot_id`, which together name one process of all time.
+
+    `pid_namespace` tells two containers of one machine apart, whose processes have the same numbers.
+    """
     pid = os.getpid()
-    found = {"pid": pid, "start_ticks": start_ticks(pid), "boot_id": boot_id()}
+    found = {"pid": pid, "start_ticks": start_ticks(pid), "boot_id": boot_id(), "pid_namespace": pid_namespace()}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -34,6 +37,13 @@ def start_ticks(pid: int) -> int | None:
         # The command name stands in parentheses and may hold anything: fields begin after the last one.
         return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
     except (OSError, ValueError, IndexError):
+        return None
+
+
+def pid_namespace() -> int | None:
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
         return None
 
 

@@ -11,12 +11,12 @@ from mlserver_client import images, process
 from mlserver_client.best import Best
 from mlserver_client.delivery.target import Target
 from mlserver_client.environment import Capture
-from mlserver_client.files import change_json
+from mlserver_client.files import change_json, read_json
 from mlserver_client.forks import renew_after_fork
 from mlserver_client.lines import RESERVED, image_line, metrics_line
 from mlserver_client.monitoring import AnomalyDetector, Monitor, may_be_anomalous
 from mlserver_client.place import Place
-from mlserver_client.spool import Spool
+from mlserver_client.spool import Spool, last_step
 from mlserver_client.warn import warn_once
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Run:
         self.run_dir, self.storage_root = place.run_dir, place.storage_root
         self.media_dir = self.run_dir / "media"
         self.is_queued = place.is_queued
-        self._step = 0
+        self._step = self._last_step()
         self._best: Best | None = None
         self.monitor, self.anomaly_detector = Monitor(), AnomalyDetector()
         self._pid = os.getpid()
@@ -62,6 +62,12 @@ class Run:
     def _speaks_for_all(self) -> bool:
         """Of several ranks that joined one run only the first writes the files about the run itself."""
         return not self.is_queued or os.environ.get("RANK", "0") == "0"
+
+    def _last_step(self) -> int:
+        """Where the counting of a run that is taken up again goes on; ranks of a living run count for themselves."""
+        said = read_json(self.run_dir / "status.json").get("status")
+        is_over = said in STATUSES or process.is_gone(read_json(self.run_dir / "meta.json"))
+        return last_step(self.run_dir / "events.jsonl") if is_over and not self.is_queued else 0
 
     def _describe(self, capture_env: bool) -> Capture | None:
         now = time.time()

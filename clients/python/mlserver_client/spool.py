@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from mlserver_client.warn import warn_once
 
 # O_APPEND: the kernel moves to the end and writes in one step, so threads and processes never write into each other.
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+# Where the last record is looked for.
+TAIL_BYTES = 1024**2
 
 
 class Spool:
@@ -82,3 +85,17 @@ def ends_torn(path: Path) -> bool:
             return False
         file.seek(size - 1)
         return file.read(1) != b"\n"
+
+
+def last_step(path: Path) -> int:
+    """The step of the last record of numbers in a file of lines, 0 without one."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return 0
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            return int(json.loads(line)["data"]["global_step"])
+    return 0

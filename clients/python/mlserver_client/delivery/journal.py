@@ -31,7 +31,8 @@ class Journal:
         self._path = run_dir / NAME
         self.has_begun = False
         self.log_offset = 0
-        self.summary = ""
+        # Digests of the small files as they were sent.
+        self.digests: dict[str, str] = {}
         self.is_finished = False
         self.media: set[str] = set()
         self._batches: dict[int, Batch] = {}
@@ -64,8 +65,8 @@ class Journal:
                 self.is_finished = False  # a run that was taken up again
             case {"log": int(offset)}:
                 self.log_offset = offset
-            case {"summary": str(digest)}:
-                self.summary = digest
+            case {"file": str(name), "digest": str(digest)}:
+                self.digests[name] = digest
             case {"media": str(name)}:
                 self.media.add(name)
             case {"begun": True}:
@@ -119,7 +120,8 @@ class Journal:
     def start_over(self) -> None:
         """The server has forgotten the run: everything is sent again, in the batches of before."""
         self.move_to(0)
-        self.log_offset, self.summary, self.is_finished = 0, "", False
+        self.log_offset, self.is_finished = 0, False
+        self.digests.clear()
         self.media.clear()
 
     def note_begun(self) -> None:
@@ -128,8 +130,9 @@ class Journal:
     def note_log(self, offset: int) -> None:
         self._note({"log": offset})
 
-    def note_summary(self, digest: str) -> None:
-        self._note({"summary": digest})
+    def note_file(self, name: str, digest: str) -> None:
+        """The small file `name` was sent as it was then."""
+        self._note({"file": name, "digest": digest})
 
     def note_media(self, name: str) -> None:
         self._note({"media": name})

@@ -47,7 +47,8 @@ class Left:
 class Outbox:
     """One thread of one process at a time. Every method that sends raises Later or Refusal of `wire`, or OSError."""
 
-    def __init__(self, run_dir: Path, wire: Wire) -> None:
+    def __init__(self, run_dir: Path, wire: Wire, *, is_living: bool = False) -> None:
+        """`is_living`: the run goes on in this very process, and ends with it."""
         self.run_dir = run_dir
         self._events, self._log = run_dir / "events.jsonl", run_dir / "logs.txt"
         self._wire = wire
@@ -57,6 +58,9 @@ class Outbox:
         self._most_lines = AT_ONCE_LINES
         self._begun_again = 0
         self._has_log = True
+        self._is_living = is_living
+        # A process that takes a run up again says so first.
+        self._has_begun = self._journal.has_begun and not is_living
 
     def left(self) -> Left:
         status = read_json(self.run_dir / "status.json").get("status")
@@ -74,10 +78,12 @@ class Outbox:
 
     def advance(self) -> bool:
         """Send one piece; False when the server has everything that there is."""
-        if not self._journal.has_begun:
+        if not self._has_begun:
             self._begin()
             return True
-        steps: tuple[Callable[[], bool], ...] = (self._send_batch, self._send_log, self._send_summary, self._finish)
+        steps: tuple[Callable[[], bool], ...] = (
+            self._send_batch, self._send_log, self._send_environment, self._send_summary, self._finish,
+        )  # fmt: skip
         return any(step() for step in steps)
 
     def beat(self) -> None:
@@ -87,15 +93,23 @@ class Outbox:
     def _begin(self) -> None:
         names = {"id": self._meta.get("id") or self.run_dir.name}
         names |= {name: self._meta[name] for name in ("project", "name") if self._meta.get(name)}
-        if not process.is_gone(self._meta):
-            names |= {name: self._meta[name] for name in ("pid", "start_ticks", "boot_id") if self._meta.get(name)}
-        names["started_at"] = iso(self._meta.get("created_at"))
-        names["environment"] = read_json(self.run_dir / "environment.json") or None
-        answer = self._wire.send_json("POST", "/api/v1/runs", {k: v for k, v in names.items() if v is not None})
-        if answer.status != 409:  # 409: this run was begun before, by another rank or a lost answer
+        about = {"host": self._meta.get("hostname"), "started_at": iso(self._meta.get("created_at")), **self._process()}
+        names |= {name: value for name, value in about.items() if value is not None}
+        answer = self._wire.send_json("POST", "/api/v1/runs", {**names, "resume": True})
+        if answer.status != 409:  # 409: of two ranks that begin it at once the other was first
             self._expect(answer, 200, 201)
-            self._journal.move_to(answer.number("next_seq") or 0)
-        self._journal.note_begun()
+            if not self._journal.has_begun:
+                self._journal.move_to(answer.number("next_seq") or 0)
+        if not self._journal.has_begun:
+            self._journal.note_begun()
+        self._has_begun = True
+
+    def _process(self) -> dict[str, Any]:
+        """Whose end is the end of the run: ours, or that which made it, if it is not known to be gone."""
+        if self._is_living:
+            return process.this_process()
+        names = ("pid", "start_ticks", "boot_id", "pid_namespace")
+        return {} if process.is_gone(self._meta) else {name: self._meta.get(name) for name in names}
 
     def _send_batch(self) -> bool:
         batch, is_new = self._journal.next_batch(), False
@@ -138,6 +152,7 @@ class Outbox:
             raise Refusal(answer.status, f"{said_by(answer)}; it was begun there, but takes no records")
         self._begin()
         self._journal.start_over()
+        self._has_log = True
 
     def _send_less(self, batch: Batch, content: bytes, answer: Answer) -> None:
         """The batch is refused: half of it next time; a single line that is refused is passed over."""
@@ -155,7 +170,7 @@ class Outbox:
             if path.name in self._journal.media or path.parent != self.run_dir / "media":
                 continue
             with contextlib.suppress(FileNotFoundError):
-                fields = {"key": image.get("key"), "step": image.get("step"), "caption": image.get("caption")}
+                fields = {name: image.get(name) for name in ("key", "step", "caption", "time")}
                 type, body = multipart(fields, path.name, path.read_bytes())
                 answer = self._wire.send("POST", f"{self._path}/media", body, type=type)
                 if answer.status == 404:  # the run may be gone: what takes its records finds out
@@ -177,6 +192,8 @@ class Outbox:
             if wanted > size_of(self._log):
                 return self._give_up_log(f"it has {wanted} bytes of it already")
             self._journal.note_log(wanted)
+        elif answer.status == 404:
+            self._begin_again(answer)
         elif answer.status in (200, 201, 202, 204):
             self._journal.note_log(start + len(content))
         else:
@@ -188,16 +205,26 @@ class Outbox:
         warn_once(f"log {self.run_dir}", f"the log {self._log} is not delivered: {why}")
         return False
 
+    def _send_environment(self) -> bool:
+        return self._send_file("environment")
+
     def _send_summary(self) -> bool:
-        content = finite(read_json(self.run_dir / "summary.json"))
+        return self._send_file("summary")
+
+    def _send_file(self, name: str) -> bool:
+        """A small file, whenever it has changed."""
+        content = finite(read_json(self.run_dir / f"{name}.json"))
         text = json.dumps(content, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        if not content or digest == self._journal.summary:
+        if not content or digest == self._journal.digests.get(name):
             return False
-        answer = self._wire.send("PUT", f"{self._path}/summary", text.encode())
+        answer = self._wire.send("PUT", f"{self._path}/{name}", text.encode())
+        if answer.status == 404:
+            self._begin_again(answer)
+            return True
         if answer.status >= 400:
-            warn_once(f"summary {self.run_dir}", f"the server refuses the summary: {said_by(answer)}")
-        self._journal.note_summary(digest)
+            warn_once(f"{name} {self.run_dir}", f"the server refuses the {name}: {said_by(answer)}")
+        self._journal.note_file(name, digest)
         return True
 
     def _finish(self) -> bool:
@@ -211,6 +238,9 @@ class Outbox:
         }
         body = {name: value for name, value in ending.items() if value is not None}
         answer = self._wire.send_json("POST", f"{self._path}/finish", body)
+        if answer.status == 404:
+            self._begin_again(answer)
+            return True
         if answer.status != 409:  # 409: it has ended already
             self._expect(answer, 200, 202, 204)
         self._journal.note_finished()

@@ -101,7 +101,7 @@ class Sender:
         return outbox
 
     def _outbox_if_free(self) -> Outbox | None:
-        return Outbox(self._run_dir, Wire(self._target)) if self._lock.take() else None
+        return Outbox(self._run_dir, Wire(self._target), is_living=True) if self._lock.take() else None
 
     def _deliver(self, outbox: Outbox) -> None:
         """Until the process ends and all is said, or its time is over."""

@@ -43,7 +43,7 @@ def end_of_stretch(path: Path, start: int, *, most_lines: int = AT_ONCE_LINES) -
 
 
 def images_in(content: bytes) -> Iterator[dict[str, Any]]:
-    """The data of image records among these lines."""
+    """The data of image records among these lines, and under `time` when they were logged."""
     if b'"image"' not in content:
         return
     for line in content.split(b"\n"):
@@ -54,4 +54,4 @@ def images_in(content: bytes) -> Iterator[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(record, dict) and record.get("type") == "image" and isinstance(record.get("data"), dict):
-            yield record["data"]
+            yield {**record["data"], "time": record.get("ts")}
