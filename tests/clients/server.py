@@ -185,7 +185,7 @@ class RowHandler(BaseHTTPRequestHandler):
 
     def take_environment(self, run: StoredRun, body: bytes) -> tuple[int, dict[str, Any]]:
         run.environment = json.loads(body)
-        return 204, {}
+        return 200, {}
 
     def take_heartbeat(self, run: StoredRun, body: bytes) -> tuple[int, dict[str, Any]]:
         run.beats += 1

@@ -1,5 +1,6 @@
 """The outbox of a run, one step after the other, against a server over real HTTP."""
 
+import os
 from pathlib import Path
 
 import mlserver_client as rn
@@ -8,6 +9,7 @@ from mlserver_client.delivery.journal import Journal
 from mlserver_client.delivery.outbox import Outbox
 from mlserver_client.delivery.target import Target
 from mlserver_client.delivery.wire import Later, Refusal, Wire
+from mlserver_client.files import change_json
 
 from tests.clients.server import KEY, TrackingServer
 
@@ -160,3 +162,43 @@ def test_the_journal_knows_where_each_batch_began(tmp_path: Path) -> None:
     assert journal.next_batch() == (1, 10, 30)
     journal.note_batch(20)
     assert Journal(tmp_path).next_batch() == (1, 10, 20)
+
+
+def test_small_files_are_sent_whenever_they_change_and_again_to_a_server_that_forgot(
+    server: TrackingServer, directory: Path
+) -> None:
+    (directory / "environment.json").write_text('{"git": null}')
+    (directory / "summary.json").write_text('{"a": 1}')
+    box = emptied(outbox(directory, server))
+    assert (server.run().environment, server.run().summary) == ({"git": None}, {"a": 1})
+    change_json(directory / "summary.json", lambda old: {**old, "b": 2})
+    emptied(box)
+    assert server.run().summary == {"a": 1, "b": 2}
+    asked = len(server.requests)
+    emptied(outbox(directory, server))
+    assert len(server.requests) == asked
+    server.runs.clear()
+    change_json(directory / "summary.json", lambda old: {**old, "c": 3})
+    emptied(box)
+    assert server.run().summary == {"a": 1, "b": 2, "c": 3}
+    assert server.run().environment == {"git": None}
+    assert server.run().values("n") == list(range(100))
+
+
+def test_a_log_that_grows_goes_to_a_server_that_forgot(server: TrackingServer, directory: Path) -> None:
+    box = emptied(outbox(directory, server))
+    server.runs.clear()
+    with (directory / "logs.txt").open("ab") as file:
+        file.write(b"more\n")
+    emptied(box)
+    assert server.run().log.count(b"\n") == 2
+    assert server.run().values("n") == list(range(100))
+
+
+def test_a_process_that_takes_a_run_up_again_says_who_it_is(server: TrackingServer, directory: Path) -> None:
+    emptied(outbox(directory, server))
+    box = emptied(Outbox(directory, Wire(Target(server.url, KEY)), is_living=True))
+    (again,) = server.run().resumed_with
+    assert (again["pid"], again["resume"]) == (os.getpid(), True)
+    assert not box.left()
+    assert server.run().values("n") == list(range(100))

@@ -59,6 +59,8 @@ class Outbox:
         self._begun_again = 0
         self._has_log = True
         self._is_living = is_living
+        # States of the small files that the server has.
+        self._known: dict[str, tuple[int, ...]] = {}
         # A process that takes a run up again says so first.
         self._has_begun = self._journal.has_begun and not is_living
 
@@ -152,6 +154,7 @@ class Outbox:
             raise Refusal(answer.status, f"{said_by(answer)}; it was begun there, but takes no records")
         self._begin()
         self._journal.start_over()
+        self._known.clear()
         self._has_log = True
 
     def _send_less(self, batch: Batch, content: bytes, answer: Answer) -> None:
@@ -213,10 +216,15 @@ class Outbox:
 
     def _send_file(self, name: str) -> bool:
         """A small file, whenever it has changed."""
-        content = finite(read_json(self.run_dir / f"{name}.json"))
+        path = self.run_dir / f"{name}.json"
+        state = state_of(path)
+        if state is None or state == self._known.get(name):  # a look at it is cheap, reading it is not
+            return False
+        content = finite(read_json(path))
         text = json.dumps(content, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         if not content or digest == self._journal.digests.get(name):
+            self._known[name] = state
             return False
         answer = self._wire.send("PUT", f"{self._path}/{name}", text.encode())
         if answer.status == 404:
@@ -259,6 +267,15 @@ class Outbox:
         if found == sent:
             raise Later(f"409, but it expects what was sent: {said_by(answer)}", 5)
         return found
+
+
+def state_of(path: Path) -> tuple[int, ...] | None:
+    """Another one after each change: the file is replaced whole. None without it."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def finite(value: Any) -> Any:
