@@ -17,6 +17,8 @@ Axis = Floats | Integers
 T = TypeVar("T")
 # The library panics, with an exception that `except Exception` does not catch, when asked for fewer.
 LEAST_POINTS = 3
+# Of the mean distance of rows: what those of the same x are set apart.
+APART = 1 / 64
 # Of the points that are asked for; what is left is not worth looking at all rows again.
 ENOUGH = 0.9
 _downsampler = MinMaxLTTBDownsampler()  # type: ignore[no-untyped-call]
@@ -67,13 +69,20 @@ def picks(axis: Floats, column: Floats, most: int) -> Places:
 
 
 def distances(x: Axis) -> Floats:
-    """From the first, as parts of all: the library divides the range of x into bins, and panics at extreme ranges."""
+    """From the first, in mean distances between rows, and each at least a 64th of one from the next.
+
+    The library divides the range of x into bins, and panics at extreme ranges, and where so many rows have the same x
+    that a bin has no width.
+    """
+    if x.dtype.kind == "i" and int(x[-1]) - int(x[0]) == len(x) - 1:
+        return np.arange(len(x), dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         axis: Floats = np.subtract(x, x[0], dtype=np.float64)
     if x.dtype.kind == "f" and not np.isfinite(axis).all() or axis[-1] <= 0:
         return np.arange(len(x), dtype=np.float64)
     axis /= axis[-1]
-    axis *= len(axis)
+    axis *= len(axis) * (1 - APART)
+    axis += np.arange(len(axis)) * APART
     return axis
 
 
