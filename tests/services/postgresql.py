@@ -49,7 +49,8 @@ class PostgresqlServer:
         self.port = free_port()
         self.url = f"postgresql://mlserver@127.0.0.1:{self.port}/postgres"
         initdb = [str(program("initdb")), "-D", str(self.directory / "data"), "-U", "mlserver", "-A", "trust"]
-        command = [*initdb, "-E", "UTF8", "--locale=C", "--no-sync"]
+        # Letters beyond ASCII have a case, as on the servers that people run.
+        command = [*initdb, "-E", "UTF8", "--locale=C", "--lc-ctype=C.UTF-8", "--no-sync"]
         subprocess.run(command, cwd=self.directory, user=self.user, check=True, capture_output=True)
 
     def start(self) -> None:

@@ -18,7 +18,9 @@ from gpus.models import Node
 from mlserver.errors import Invalid
 from mlserver.text import storable
 from training import paths
+from training.models.end_rank import EndRank
 from training.models.event import Event
+from training.models.mentions import mentions
 from training.models.tags import HasTag
 from training.models.task import Source, Task
 
@@ -91,9 +93,25 @@ def best_metric_of(summary: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+# Columns behind those that an index is ordered by.
+FILTERS, FACTS = ("deleted_at", "project", "name"), ("best_metric_value", "created_at")
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     def visible(self) -> "RunQuerySet":
         return self.filter(deleted_at=None)
+
+    def deleted(self) -> "RunQuerySet":
+        """Those in the recycle bin."""
+        return self.filter(deleted_at__isnull=False)
+
+    def named(self, name: str) -> "RunQuerySet":
+        """A run without a name goes by `default`, as its directory does."""
+        return self.filter(name__in=("", name) if name == "default" else (name,))
+
+    def mentioning(self, text: str) -> "RunQuerySet":
+        """With `text` in project, name, notes or id, in any case."""
+        return self.filter(mentions(text, using=self.db))
 
     def newest_first(self) -> "RunQuerySet":
         return self.order_by("-created_at", "-id")
@@ -172,11 +190,19 @@ class Run(models.Model):
         indexes = [
             # Scheduler, agent and finish look at active runs only. Not a partial index: SQLite uses one only for
             # conditions with literal values, and Django binds values as parameters.
-            models.Index(fields=["status"], name="run_by_status"),
+            models.Index(fields=["status", "deleted_at", *FACTS, "project", "name", "id"], name="run_by_status"),
             # What the agent of a node asks every second.
             models.Index(fields=["node", "status"], name="run_of_node"),
             models.Index(fields=["task", "-created_at"], name="run_of_task"),
-            models.Index(fields=["-created_at", "-id"], name="run_newest_first"),
+            # The orders of the tracking API's lists (training.run_query). All that they filter by stands behind, so
+            # that pages far away, totals, projects and names are found in the index alone, without the rows.
+            models.Index(fields=["-created_at", "-id", *FILTERS, "status", "best_metric_value"], name="run_by_age"),
+            models.Index(fields=["-updated_at", "-id", *FILTERS, "status", *FACTS], name="run_by_change"),
+            models.Index(fields=["-best_metric_value", "-id", *FILTERS, "status", "created_at"], name="run_by_best"),
+            models.Index(EndRank("status"), "id", *FILTERS, "status", *FACTS, name="run_by_end"),
+            models.Index(
+                fields=["project", "deleted_at", "status", "name", "updated_at", *FACTS, "id"], name="run_of_project"
+            ),
         ]
 
     def __str__(self) -> str:
