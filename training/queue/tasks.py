@@ -1,5 +1,7 @@
 """What the qcluster runs: ids in, one service call, a short string out. Each is short and safe to repeat."""
 
+from mlserver.enqueue import enqueue
+from training import erased_files
 from training.execution import finish as finishing
 from training.execution import launch as launching
 from training.execution import tidy as tidying
@@ -9,6 +11,7 @@ from training.queue.scheduler import schedule as place_waiting
 
 # Placements of one pass that are launched right here; the others become messages of their own.
 LAUNCH_HERE = 8
+FREE_S = 20
 
 
 def launch(run_id: str) -> str:
@@ -38,4 +41,12 @@ def stop(run_id: str) -> str:
 
 
 def tidy() -> str:
+    erased_files.sweep(within_s=FREE_S)
     return f"freed {tidying.tidy()} directories of sessions"
+
+
+def free_erased() -> str:
+    if erased_files.sweep(within_s=FREE_S):
+        return "freed the files of erased runs"
+    enqueue("training.queue.tasks.free_erased")
+    return "more files of erased runs are left"
