@@ -1,6 +1,6 @@
 """Runs as records: begun by an SDK outside the queue, and annotated by people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -137,3 +137,10 @@ def annotate_run(run: Run, data: Mapping[str, object]) -> Run:
         Run.objects.filter(pk=run.pk).update(**values, updated_at=timezone.now())
         run.refresh_from_db()
     return run
+
+
+def tag_run(run: Run, tags: Iterable[str], *, is_added: bool) -> Run:
+    """Give a run these tags, beside or instead of those it has; two calls at once wait for each other."""
+    with transaction.atomic():
+        run = Run.objects.select_for_update(no_key=True).get(pk=run.pk)
+        return annotate_run(run, {"tags": list(dict.fromkeys([*(run.tags if is_added else []), *tags]))})

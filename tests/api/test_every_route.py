@@ -67,7 +67,7 @@ def test_every_other_route_refuses_a_call_without_a_key() -> None:
     client = Client(raise_request_exception=False)
     for route, _ in routes(get_resolver().url_patterns):
         if route not in OPEN and "(?P" not in route:
-            url = "/" + re.sub(r"<int:\w+>", "1", re.sub(r"<str:\w+>", "x", route))
+            url = "/" + re.sub(r"<int:\w+>", "1", re.sub(r"<(?:str|path):\w+>", "x", route))
             assert "<" not in url, f"say what stands for the parameters of {route}"
             for method in ("GET", "POST", "PATCH", "DELETE"):
                 # A method that is not there is refused before anybody is asked who calls.

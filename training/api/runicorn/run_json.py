@@ -25,13 +25,15 @@ DETAILS = (EpochSeconds("updated_at"), EpochSeconds("ended_at"), Cast("tags", Te
 SUMMARY, DELETED_AT = Cast("summary", TextField()), EpochSeconds("deleted_at")
 # By run: versions that it made and that it used.
 NONE = (0, 0)
+# Longer lists of ids are slower than all rows, and in the end more than a statement takes.
+MANY = 1000
 Counts = Mapping[str, Sequence[int]]
 
 
-def list_runs(runs: RunQuerySet, *, all_counts: bool = False) -> list[Row]:
-    """R1 objects, in two queries. `all_counts`: there are so many that the artifacts of all runs are counted."""
+def list_runs(runs: RunQuerySet) -> list[Row]:
+    """R1 objects, in two queries."""
     rows = rows_of(runs)
-    return render_rows(rows, artifact_counts(None if all_counts else [row[0] for row in rows]))
+    return render_rows(rows, artifact_counts(rows))
 
 
 def rows_of(runs: RunQuerySet, *more: Any) -> list[tuple[Any, ...]]:
@@ -66,11 +68,11 @@ def render_rows(rows: Iterable[Sequence[Any]], counts: Counts) -> list[Row]:
     return found
 
 
-def artifact_counts(run_ids: Sequence[str] | None) -> Counts:
-    """Of those of the runs that have any; None: of all runs."""
+def artifact_counts(rows: Sequence[Sequence[Any]]) -> Counts:
+    """Of those of the runs that have any; for many runs those of all are counted."""
     uses = RunArtifact.objects.order_by()
-    if run_ids is not None:
-        uses = uses.filter(run_id__in=run_ids)
+    if len(rows) <= MANY:
+        uses = uses.filter(run_id__in=[row[0] for row in rows])
     made, used = (Count("pk", filter=Q(usage=usage)) for usage in (Usage.PRODUCED, Usage.USED))
     return {run_id: counts for run_id, *counts in uses.values_list("run_id").annotate(made=made, used=used)}
 
@@ -97,7 +99,7 @@ def render_details(rows: Sequence[Sequence[Any]], counts: Counts) -> list[Row]:
 def list_details(runs: RunQuerySet) -> list[Row]:
     """R2 objects, in two queries."""
     rows = rows_of(runs, *DETAILS, SUMMARY)
-    found = render_details(rows, artifact_counts([row[0] for row in rows]))
+    found = render_details(rows, artifact_counts(rows))
     for item, row in zip(found, rows, strict=True):
         item["summary"] = Fragment(row[-1])
     return found

@@ -21,7 +21,7 @@ class RunList(RunicornView):
     )
     def get(self, request: Request) -> HttpResponse:
         """R1."""
-        return json_response(list_runs(Run.objects.visible().newest_first(), all_counts=True))
+        return json_response(list_runs(Run.objects.visible().newest_first()))
 
 
 class RunPage(RunicornView):

@@ -1,5 +1,7 @@
 """Serializers that describe bodies and answers about runs; rows are rendered from tuples."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers as s
 
@@ -17,10 +19,15 @@ class AnyObject(s.JSONField):
     """Whatever a script said."""
 
 
+class RunIdField(s.RegexField):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(f"^{RUN_ID.pattern}$", **options)
+
+
 class RunItem(s.Serializer[Described]):
     """Times are seconds since 1970."""
 
-    id = s.RegexField(f"^{RUN_ID.pattern}$")
+    id = RunIdField()
     run_dir = s.CharField(help_text="absolute directory")
     created_time = s.FloatField()
     status = s.ChoiceField(WORDS)

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('gpus', '0006_no_pool_of_node'),
-        ('training', '0009_metric_files'),
+        ('training', '0010_jobs'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
