@@ -3,6 +3,13 @@
 from django.urls import path
 
 from gpus.api.runicorn import GpuTelemetry
+from training.api.runicorn.analytics import (
+    AnalyticsHealth,
+    AnalyticsOverview,
+    AnalyticsProjects,
+    AnalyticsSummary,
+    AnalyticsTrends,
+)
 from training.api.runicorn.environment import Environment
 from training.api.runicorn.experiments import (
     ExperimentList,
@@ -65,4 +72,10 @@ urlpatterns = [
     path("api/experiments/tag", ExperimentTags.as_view()),
     path("api/experiments/search", ExperimentSearch.as_view()),
     path("api/experiments/delete", Remove.as_view()),
+    # R91-R95
+    path("api/v2/analytics/overview", AnalyticsOverview.as_view()),
+    path("api/v2/analytics/projects", AnalyticsProjects.as_view()),
+    path("api/v2/analytics/performance-trends", AnalyticsTrends.as_view()),
+    path("api/v2/analytics/health", AnalyticsHealth.as_view()),
+    path("api/v2/analytics/summary", AnalyticsSummary.as_view()),
 ]

@@ -1,5 +1,8 @@
 """R1: the list of runs."""
 
+import os
+import socket
+import subprocess
 from datetime import timedelta
 
 import pytest
@@ -8,9 +11,12 @@ from django.utils import timezone
 
 from tests.make import make_client, make_process, make_run, make_sdk_run, make_task, make_user, make_version
 from training import paths
-from training.models import RunArtifact, RunStatus, Usage
+from training.api.runicorn import runs
+from training.api.runicorn.runs import LOOK
+from training.models import RunArtifact, RunProcess, RunStatus, Usage
 
 pytestmark = pytest.mark.django_db
+HERE = socket.gethostname()
 
 
 def get(client: Client | None = None) -> list[dict]:
@@ -109,6 +115,29 @@ def test_it_needs_a_key_and_no_more_than_to_read():
 def test_it_lets_trusted_loopback_in(settings):
     settings.TRUST_LOOPBACK = ["runicorn"]
     assert get(Client(REMOTE_ADDR="127.0.0.1")) == []
+
+
+def test_it_ends_a_run_whose_process_is_gone_from_this_machine():
+    process = subprocess.Popen(["/bin/true"])
+    process.wait()
+    gone, alive, elsewhere = (make_sdk_run(host=host) for host in (HERE, HERE, "elsewhere"))
+    for run, pid in ((gone, process.pid), (alive, os.getpid()), (elsewhere, process.pid)):
+        RunProcess.objects.create(run=run, pid=pid)
+    LOOK.forget()
+    said = {run["id"]: run["status"] for run in get()}
+    assert said == {gone.pk: "failed", alive.pk: "running", elsewhere.pk: "running"}
+    gone.refresh_from_db()
+    assert (gone.exit_reason, gone.exit_class) == ("process_not_found", "killed")
+    assert gone.ended_at is not None
+
+
+def test_it_looks_after_processes_now_and_then_only(monkeypatch):
+    looked = []
+    monkeypatch.setattr(runs, "check_outside_runs", lambda: looked.append(1))
+    LOOK.forget()
+    for _ in range(3):
+        get()
+    assert looked == [1]
 
 
 def test_it_asks_for_all_runs_at_once(django_assert_num_queries):

@@ -6,9 +6,13 @@ from rest_framework.request import Request
 
 from mlserver.api.rendering import json_response
 from mlserver.api.runicorn_view import RunicornView
+from mlserver.seldom import Seldom
 from training.api.runicorn.run_json import list_runs, read_run
 from training.api.runicorn.schemas import RUN, TAGS, RunDetail, RunItem
+from training.execution.liveness import check_outside_runs
 from training.models import Run
+
+LOOK = Seldom(every_s=5)
 
 
 class RunList(RunicornView):
@@ -21,6 +25,7 @@ class RunList(RunicornView):
     )
     def get(self, request: Request) -> HttpResponse:
         """R1."""
+        look_after_runs()
         return json_response(list_runs(Run.objects.visible().newest_first()))
 
 
@@ -36,3 +41,9 @@ class RunPage(RunicornView):
     def get(self, request: Request, run_id: str) -> HttpResponse:
         """R2."""
         return json_response(read_run(run_id))
+
+
+def look_after_runs() -> None:
+    """The list tells of runs whose process is gone; many calls at once look once."""
+    if LOOK.is_due():
+        check_outside_runs()

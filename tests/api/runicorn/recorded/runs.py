@@ -37,4 +37,8 @@ CALLS: dict[str, Call] = {
     "DELETE /api/experiments/delete": lambda world: world.send(
         "DELETE", "/api/experiments/delete", {"run_ids": ids(world)}
     ),
+    **{
+        f"GET /api/v2/analytics/{row}": lambda world, row=row: world.client.get(f"/api/v2/analytics/{row}")
+        for row in ("overview", "projects", "performance-trends", "health", "summary")
+    },
 }
