@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('gpus', '0006_no_pool_of_node'),
-        ('training', '0010_jobs'),
+        ('training', '0011_system_metrics'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
