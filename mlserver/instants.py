@@ -15,9 +15,8 @@ class EpochSeconds(Func):
 
     def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
         """SQLite has text: `2026-01-31 12:00:00`, with a fraction of six digits unless it is zero."""
-        # strftime rounds the fraction to milliseconds, and so up to the next second: it gets none.
-        whole = "CAST(strftime('%%%%s', substr(%(expressions)s, 1, 19)) AS REAL)"
-        template = f"({whole} + CAST('0' || substr(%(expressions)s, 20) AS REAL))"
+        # Up to the minute by strftime, which rounds fractions to milliseconds; the seconds are numbers as they stand.
+        template = "(strftime('%%%%s', substr(%(expressions)s, 1, 16)) + substr(%(expressions)s, 18) + 0.0)"
         sql, params = self.as_sql(compiler, connection, template=template, **context)
         return sql, (*params, *params)
 
