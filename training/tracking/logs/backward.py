@@ -1,6 +1,7 @@
 """Reading a log from its end: blocks of the file, or of one stream, the newest first."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from training.tracking.logs.index import LogIndex, Record
 from training.tracking.logs.lines import LINE_BYTES, Line, Stretch, line_at, redrawn
@@ -137,15 +138,17 @@ def joined(stretches: list[Stretch]) -> Stretch:
 
 def _newest_of(stretch: Stretch, wanted: int, selection: Selection) -> list[Line]:
     """The newest matching lines of whole lines, newest first."""
-    if not stretch.data or selection.needle not in stretch.data:
-        return []
-    found: list[tuple[int, int]] = []
-    for start, end in _spans_backward(stretch.data):
-        if stretch.data.find(selection.needle, start, end) >= 0:
-            found.append((start, end))
-            if len(found) == wanted:
-                break
-    return [line_at(stretch, start, end, collapse=selection.collapse) for start, end in found]
+    spans = _spans_with(stretch.data, selection.needle) if selection.needle else _spans_backward(stretch.data)
+    return [line_at(stretch, start, end, collapse=selection.collapse) for start, end in islice(spans, wanted)]
+
+
+def _spans_with(data: bytes, needle: bytes) -> Iterator[tuple[int, int]]:
+    """Those of the lines that hold `needle`: lines without it cost no more than their bytes."""
+    end = len(data)
+    while (at := data.rfind(needle, 0, end)) >= 0:
+        start = data.rfind(b"\n", 0, at) + 1
+        yield start, (data.find(b"\n", at) + 1) or len(data)
+        end = start
 
 
 def _spans_backward(data: bytes) -> Iterator[tuple[int, int]]:
