@@ -58,6 +58,7 @@ API_HOST = env_str("API_HOST", "127.0.0.1")
 API_PORT = env_int("API_PORT", 8000, at_least=1, at_most=65535)
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 LOG_LEVEL = env_choice("LOG_LEVEL", "info", LOG_LEVELS).replace("trace", "debug")
+SERVER_LOG_BYTES = env_int("MLSERVER_SERVER_LOG_MIB", 10, at_least=0) * 1024**2
 WEB_THREADS = env_int("MLSERVER_WEB_THREADS", 8, at_least=1, at_most=64)
 ALLOWED_HOSTS = env_hosts("ALLOWED_HOSTS") or own_host_names()
 ALLOWED_ORIGINS = env_origins("ALLOWED_ORIGINS")

@@ -58,6 +58,8 @@ class Options:
     def apply(self) -> None:
         """Write what the command line says into the settings; children inherit them by fork."""
         settings.LOG_LEVEL = self.log_level
+        # The web's application sets logging up once more.
+        settings.LOGGING |= {"root": {"handlers": ["stderr"], "level": self.log_level.upper()}}
         logging.getLogger().setLevel(self.log_level.upper())
         if self.api_keys is not None:
             settings.API_KEYS = list(self.api_keys)

@@ -30,3 +30,17 @@ def test_the_variable_takes(word: str, level: str, tmp_path: Path) -> None:
     env = server_environment(tmp_path / "home") | {"LOG_LEVEL": word}
     done = subprocess.run([sys.executable, "-c", say], cwd=REPOSITORY, env=env, capture_output=True, text=True)
     assert done.stdout == f"{level}\n", done.stderr
+
+
+@pytest.mark.process
+def test_the_option_holds_when_everything_is_loaded(tmp_path: Path) -> None:
+    say = (
+        "import django, logging; django.setup()\n"
+        "from mlserver.serving.options import Options\nfrom mlserver.serving.preload import preload\n"
+        "given = dict.fromkeys(('host', 'port', 'api_keys', 'tls_cert', 'tls_key'))\n"
+        "Options.parse(given | {'listen': [], 'reload': False, 'log_level': 'error'}).apply(); preload()\n"
+        "print(logging.getLevelName(logging.getLogger().level))"
+    )
+    env = server_environment(tmp_path / "home")
+    done = subprocess.run([sys.executable, "-c", say], cwd=REPOSITORY, env=env, capture_output=True, text=True)
+    assert done.stdout == "ERROR\n", done.stderr

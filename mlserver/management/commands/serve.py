@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 
 from mlserver import paths
 from mlserver.accounts.bootstrap import Credentials, Passwordless
+from mlserver.log_file import log_to_file
 from mlserver.serving import Refused
 from mlserver.serving.addresses import listen_all
 from mlserver.serving.announcement import announcement
@@ -64,6 +65,7 @@ def serve(options: Options, listeners: list[socket.socket], made: Credentials | 
     """Until told to stop (False), or until sources changed under --reload (True)."""
     setproctitle.setproctitle("mlserver: serve")  # also hides --api-keys from the process list
     preload()
+    log_to_file()
     watch = SourceWatch() if options.reload else None
     supervisor = Supervisor(
         [
