@@ -42,6 +42,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m bench.tracking
 	$(BIN)/python -m bench.logs
 	$(BIN)/python -m bench.sdk
+	$(BIN)/python -m bench.streams
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.trainer
 
 # The client as a wheel, in dist/.

@@ -9,7 +9,7 @@ from mlserver.api.sockets import Close, Frame
 from tests.logs import WrittenLog, plain_run
 from tests.make import make_sdk_run
 from training.api.runicorn import log_socket
-from training.api.runicorn.log_socket import LogSocket, wait_s
+from training.api.runicorn.log_socket import LogSocket
 from training.models import Run
 
 WITHIN_S = 5
@@ -18,8 +18,8 @@ WITHIN_S = 5
 class Follower:
     """Listens to a socket; `frames` is what it said."""
 
-    def __init__(self, run: Run | None, address: str = "10.0.0.1") -> None:
-        self.socket = LogSocket(run, address)
+    def __init__(self, run: Run | None, address: str = "10.0.0.1", *, most: int | None = 10) -> None:
+        self.socket = LogSocket(run, address, most)
         self.frames: list[str] = []
         self.changed = asyncio.Event()
 
@@ -46,7 +46,8 @@ def run(tmp_path: Path, settings: object) -> Run:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_socket, "PACE", ((10.0, 0.01),))
+    monkeypatch.setattr(log_socket, "SOON_S", 0.01)
+    monkeypatch.setattr(log_socket, "NOW_AND_THEN_S", 0.1)
     monkeypatch.setattr(log_socket, "WAITING_S", 0.01)
 
 
@@ -221,9 +222,14 @@ def test_an_address_has_ten_and_gets_another_when_one_ends(run: Run) -> None:
     asyncio.run(test())
 
 
-@pytest.mark.parametrize(
-    ("quiet_s", "expected"), [(0, 0.2), (9.9, 0.2), (10, 0.5), (59, 0.5), (60, 1), (299, 1), (300, 2), (3000, 2)]
-)
-def test_looks_get_rarer(monkeypatch: pytest.MonkeyPatch, quiet_s: float, expected: float) -> None:
-    monkeypatch.undo()
-    assert wait_s(quiet_s) == expected
+def test_without_a_limit_an_address_has_as_many_as_it_likes(run: Run) -> None:
+    WrittenLog(run).write("one\n")
+
+    async def test() -> None:
+        followers = [Follower(run, most=None) for _ in range(50)]
+        running = [follower.start() for follower in followers]
+        assert all([await follower.heard("one") for follower in followers])
+        for task in running:
+            task.cancel()
+
+    asyncio.run(test())

@@ -1,7 +1,9 @@
 """R10 from a real server, with a client that a user would take."""
 
 import asyncio
+import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -133,17 +135,51 @@ def refused_code(server: RunningServer, run_id: str) -> int:
     return asyncio.run(test())
 
 
-def test_a_trusted_loopback_peer_needs_no_key_and_no_foreign_page_has_it(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    home = tmp_path_factory.mktemp("trusting") / "home"
-    with RunningServer(home, env={"MLSERVER_TRUST_LOOPBACK": "runicorn"}) as server:
-        server.start()
-        assert refused(server, UNKNOWN, origin="http://elsewhere.example") == 403
-        assert refused(server, UNKNOWN, origin=f"http://127.0.0.1:{server.port + 1}") == 403
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Trusts loopback peers and counts nobody's calls."""
+    env = {"MLSERVER_TRUST_LOOPBACK": "runicorn", "RUNICORN_RATE_LIMIT": "off"}
+    with RunningServer(tmp_path_factory.mktemp("open") / "home", env=env) as running:
+        yield running.start()
 
-        async def test() -> None:
-            async with opened(server, UNKNOWN, origin=server.url) as client:
-                assert await frames(client, 1) == ["[error] run not found"]
 
-        asyncio.run(test())
+def test_a_trusted_loopback_peer_needs_no_key_and_no_foreign_page_has_it(open_server: RunningServer) -> None:
+    assert refused(open_server, UNKNOWN, origin="http://elsewhere.example") == 403
+    assert refused(open_server, UNKNOWN, origin=f"http://127.0.0.1:{open_server.port + 1}") == 403
+
+    async def test() -> None:
+        async with opened(open_server, UNKNOWN, origin=open_server.url) as client:
+            assert await frames(client, 1) == ["[error] run not found"]
+
+    asyncio.run(test())
+
+
+def test_fifty_followers_of_a_long_log_cost_little(open_server: RunningServer) -> None:
+    """Of the last 10000 lines, a megabyte here, nothing is kept for those that read slowly."""
+    run_id = started_run(open_server, "seq 1000000000 1000100000; sleep 600")
+    log = Path(open_server.api.get(f"/api/v1/runs/{run_id}").json()["run_dir"]) / "logs.txt"
+    until(lambda: log.exists() and log.stat().st_size == 11 * 100_001, what="a long log")
+    web = open_server.pid("web")
+
+    async def test() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(50):
+                group.create_task(follow())
+
+    async def follow() -> None:
+        async with opened(open_server, run_id, max_queue=1) as client:
+            assert "earlier lines are left out" in str(await client.recv())
+            assert await client.recv() == "1000090001"
+            ready.append(client)
+            while len(ready) < 50:
+                await asyncio.sleep(0.02)
+            assert await asyncio.to_thread(rss_mib, web) - before < 60
+            assert (await frames(client, 100))[-1] == "1000090101"
+
+    ready: list[ClientConnection] = []
+    before = rss_mib(web)
+    asyncio.run(test())
+
+
+def rss_mib(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 1024**2

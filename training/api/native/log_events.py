@@ -22,7 +22,9 @@ class LogEvents:
 
     async def run(self, send: Send, is_gone: Callable[[], bool]) -> None:
         # Something at once, so that a client knows it is connected.
-        await send(line_events(self._first) or KEEP_ALIVE)
+        first, self._first = line_events(self._first), []
+        await send(first or KEEP_ALIVE)
+        del first
         run_id = self._log.run.pk
         async for batch in follow(self._log, lambda: final_status(run_id), is_gone):
             if isinstance(batch, str):

@@ -12,14 +12,14 @@ from mlserver.api.sockets import FAULT, TRY_LATER, Close, Frame, Send
 from training.models import Run
 from training.tracking import logs
 from training.tracking.logs import FollowedLog, Line
+from training.tracking.logs.news import WatchedLog
 
 log = logging.getLogger(__name__)
 
-MOST_PER_ADDRESS = 10
 ENDS_AFTER_S = 3600.0
-# Seconds between looks while nothing has come for fewer seconds than the first number says.
-PACE = ((10.0, 0.2), (60.0, 0.5), (300.0, 1.0))
-SLOWEST_S = 2.0
+# The API's document has each follower look, each 0.2 to 2 s; here each is told of news within 0.1 s. One that holds
+# back the beginning of a line looks soon, others now and then whatever they are told.
+SOON_S, NOW_AND_THEN_S = 0.2, 5.0
 WAITING_S = 2.0
 STILL_THERE_S = 30.0
 # Frames between two turns of everybody else.
@@ -28,7 +28,7 @@ AT_ONCE = 64
 UNKNOWN = "[error] run not found"
 WAITING = "[info] there is no log yet; waiting for it"
 APPEARED = "[info] the log is there now"
-CUT = f"[info] the log is long; its last {logs.MAX_LINES} lines follow"
+CUT = "[info] the log is long; earlier lines are left out"
 SILENT = f"[info] nothing came for {ENDS_AFTER_S:.0f} s; the server ends this connection"
 
 _open: Counter[str] = Counter()
@@ -37,17 +37,18 @@ _open: Counter[str] = Counter()
 class LogSocket:
     """One follower of `run`, None for an unknown one. It stays when the run ends: clients reconnect at once."""
 
-    def __init__(self, run: Run | None, address: str) -> None:
-        self._run, self._address = run, address
+    def __init__(self, run: Run | None, address: str, most: int | None = None) -> None:
+        """`most` is how many of them `address` may have at once; None: any number."""
+        self._run, self._address, self._most = run, address, most
         self._news_at = 0.0
 
     async def received(self, frame: Frame) -> None:
         """Nothing that a client may say."""
 
     async def run(self, send: Send) -> Close:
-        with counted(self._address) as is_admitted:
-            if not is_admitted:
-                return Close(TRY_LATER, f"more than {MOST_PER_ADDRESS} connections of {self._address}")
+        with counted(self._address) as number:
+            if self._most is not None and number > self._most:
+                return Close(TRY_LATER, f"{self._most} of {self._address} are open")
             try:
                 return await self._say(send)
             except (OSError, DatabaseError) as error:
@@ -63,7 +64,8 @@ class LogSocket:
         if followed is None:
             await send(SILENT)
             return Close()
-        return await self._follow(followed, send)
+        with logs.watched(followed.run, followed.rank) as watch:
+            return await self._follow(followed, watch, send)
 
     async def _begin(self, run: Run, send: Send) -> FollowedLog | None:
         """At the last lines of the log, once there is one; None when none came in time."""
@@ -82,10 +84,11 @@ class LogSocket:
             await send(CUT)
         return FollowedLog(run, position=start)
 
-    async def _follow(self, followed: FollowedLog, send: Send) -> Close:
+    async def _follow(self, followed: FollowedLog, watch: WatchedLog, send: Send) -> Close:
         self._news()
         looked_at = self._now()
         while self._quiet_s() < ENDS_AFTER_S:
+            version = watch.version
             lines = await logs.aside(followed.advance)
             if lines:
                 await send_lines(lines, send)
@@ -97,7 +100,7 @@ class LogSocket:
                 if not await logs.aside(lambda: is_there(followed.run.pk)):
                     await send(UNKNOWN)
                     return Close()
-            await asyncio.sleep(wait_s(self._quiet_s()))
+            await watch.changed(version, SOON_S if followed.holds_back else NOW_AND_THEN_S)
         await send(SILENT)
         return Close()
 
@@ -120,10 +123,6 @@ async def send_lines(lines: list[Line], send: Send) -> None:
             await asyncio.sleep(0)
 
 
-def wait_s(quiet_s: float) -> float:
-    return next((wait for below, wait in PACE if quiet_s < below), SLOWEST_S)
-
-
 def is_there(run_id: str) -> bool:
     """The run was not deleted. Keeps no connection: followers are idle mostly."""
     try:
@@ -135,11 +134,11 @@ def is_there(run_id: str) -> bool:
 
 
 @contextlib.contextmanager
-def counted(address: str) -> Iterator[bool]:
-    """Whether the address may have one more; on the event loop alone."""
+def counted(address: str) -> Iterator[int]:
+    """How many the address has now; on the event loop alone."""
     _open[address] += 1
     try:
-        yield _open[address] <= MOST_PER_ADDRESS
+        yield _open[address]
     finally:
         _open[address] -= 1
         if not _open[address]:

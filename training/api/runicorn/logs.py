@@ -4,7 +4,8 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
-from mlserver.accounts.peers import peer_of
+from mlserver.accounts.peers import peer_of, site_of
+from mlserver.api.rate_limits import limiter
 from mlserver.api.runicorn_view import RunicornView
 from mlserver.api.sockets import SocketResponse, require_handshake
 from mlserver.errors import NotFound
@@ -40,7 +41,8 @@ class RunLogSocket(RunicornView):
     def get(self, request: Request, run_id: str) -> HttpResponse:
         checked_run_id(run_id)
         require_handshake(request)
-        return SocketResponse(LogSocket(_find(run_id), peer_of(request).address))
+        peer = peer_of(request)
+        return SocketResponse(LogSocket(_find(run_id), site_of(peer.address), limiter().most_connections(peer)))
 
 
 def _find(run_id: str) -> Run | None:

@@ -3,33 +3,26 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from training.tracking.logs.files import LoggedRun, has_exit_record
 from training.tracking.logs.lines import Line, rotated_away
+from training.tracking.logs.news import aside, watched
 from training.tracking.logs.reader import Page, from_offset, indexed_end, tail
 from training.tracking.logs.selection import Selection
 
-STEP_BYTES = 256 * 1024
+# What a step reads: many lines of a few bytes cost fifty times their bytes while a slow client takes them. A line that
+# is longer gets the larger step.
+STEP_BYTES, LONG_LINE_BYTES = 8 * 1024, 256 * 1024
 # A line that grows without an end, such as a progress bar, is shown as far as it came once in this time.
 HOLD_S = 1.0
-
-# Reads of all followers share a few threads; an idle follower holds none, and no open file.
-_readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="log-follow")
-
-T = TypeVar("T")
-
-
-async def aside(step: Callable[[], T]) -> T:
-    """`step`, which reads a log or asks the database, in one of the threads of all followers."""
-    return await asyncio.get_running_loop().run_in_executor(_readers, step)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a follower looks, all in seconds: looks get rarer from the first to the longest wait.
+    """How often a follower looks while it holds something back, in seconds: rarer from the first to the longest wait.
+
+    One that holds back nothing looks when its log has changed, and every `status_every_s` whatever is said of it.
 
     Without an exit record the database is asked every `status_every_s`: a launch may fail without one.
     """
@@ -56,6 +49,11 @@ class FollowedLog:
     has_all: bool = False
     _seen_size: int = -1
     _held_since: float | None = None
+
+    @property
+    def holds_back(self) -> bool:
+        """A look soon may give more: there is a line without its end, text without index, or a log that shrank."""
+        return self.position != self._seen_size
 
     def start_with_tail(self, lines: int) -> list[Line]:
         """The last `lines` (0: none); the position is behind them."""
@@ -104,10 +102,15 @@ class FollowedLog:
         return self._page(until, is_settled=True, is_over=False)
 
     def _page(self, until: int | None, *, is_settled: bool, is_over: bool) -> Page:
+        page = self._step(until, STEP_BYTES, is_settled=is_settled, is_over=is_over)
+        is_piece = bool(page.lines) and page.lines[-1].is_partial and page.next_offset < page.size_bytes
+        return self._step(until, LONG_LINE_BYTES, is_settled=is_settled, is_over=is_over) if is_piece else page
+
+    def _step(self, until: int | None, size: int, *, is_settled: bool, is_over: bool) -> Page:
         return from_offset(
             self.run,
             self.position,
-            STEP_BYTES,
+            size,
             rank=self.rank,
             selection=self.selection,
             until=until,
@@ -129,21 +132,26 @@ async def follow(
     """
     clock = asyncio.get_running_loop()
     wait_s, said_at, asked_at, status = pace.first_wait_s, clock.time(), -pace.status_every_s, None
-    while not is_gone():
-        lines = await aside(log.advance)
-        if lines or clock.time() - said_at >= pace.keep_alive_s:
-            yield lines
-            said_at = clock.time()
-        if log.has_more:
-            continue
-        if status is not None and log.has_all:
-            yield status
-            return
-        if log.has_all or clock.time() - asked_at >= pace.status_every_s:
-            asked_at = clock.time()
-            status = await aside(final_status)
-            if status is not None:
-                log.is_over = True
+    with watched(log.run, log.rank) as watch:
+        while not is_gone():
+            version = watch.version
+            lines = await aside(log.advance)
+            if lines or clock.time() - said_at >= pace.keep_alive_s:
+                yield lines
+                said_at = clock.time()
+            if log.has_more:
                 continue
-        wait_s = pace.first_wait_s if lines else min(wait_s * 1.5, pace.longest_wait_s)
-        await asyncio.sleep(wait_s)
+            if status is not None and log.has_all:
+                yield status
+                return
+            if log.has_all or clock.time() - asked_at >= pace.status_every_s:
+                asked_at = clock.time()
+                status = await aside(final_status)
+                if status is not None:
+                    log.is_over = True
+                    continue
+            wait_s = pace.first_wait_s if lines else min(wait_s * 1.5, pace.longest_wait_s)
+            if log.holds_back or log.has_all:
+                await asyncio.sleep(wait_s)
+            else:
+                await watch.changed(version, min(pace.status_every_s, pace.keep_alive_s))
