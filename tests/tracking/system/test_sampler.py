@@ -62,6 +62,14 @@ def test_cpu_is_percent_of_a_core_since_the_sample_before(cpu_s: float, seconds:
     assert values == {"system/cpu_percent": percent, "system/memory_mib": 3.0, "system/processes": 2.0}
 
 
+@pytest.mark.parametrize(("age_s", "is_number"), [(5, True), (3600, False)])
+def test_an_agent_that_begins_anew_says_no_average_over_hours(run: Run, age_s: float, is_number: bool) -> None:
+    Run.objects.filter(pk=run.pk).update(started_at=timezone.now() - timedelta(seconds=age_s))
+    sampled(run)
+    percent = read_system(run).columns["system/cpu_percent"][0]
+    assert bool(percent == percent) is is_number, "NaN is not itself"
+
+
 def gpu_values(run: Run, sample: GpuSample | None, processes: list[GpuProcess], **ago: float) -> dict[str, float]:
     assert run.node is not None
     leases = held_leases(run.node)

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from mlserver.text import is_storable
 from training import paths
-from training.models import MetricFile, Run
+from training.models import Event, MetricFile, Run
 from training.tracking.job_files import NOT_A_FILE, opened_folder, root_above
 from training.tracking.logs.files import log_size
 
@@ -45,15 +45,24 @@ class Memory:
     done: dict[str, int] = field(default_factory=dict)
     passed: dict[str, int] = field(default_factory=dict)
     served_at: float = 0.0
+    has_said: bool = False
 
     def news(self, run: Run) -> list[str]:
         """Files that have grown; a walk through the directory when one is due, else one look at each known file."""
         if time.monotonic() >= self.walk_at:
             begun = time.monotonic()
-            self.names = metric_files(run)
+            self.keep(run, metric_files(run))
             took_s = time.monotonic() - begun
             self.walk_at = begun + max(WALK_EVERY_S, took_s / WALK_SHARE)
         return [name for name in self.names if size_of(run, name) > self.done.get(name, 0)]
+
+    def keep(self, run: Run, names: list[str]) -> None:
+        """The first MOST_FILES; that there are more is said once."""
+        self.names = names[:MOST_FILES]
+        if len(names) > MOST_FILES and not self.has_said:
+            self.has_said = True
+            said = f"of {len(names)} files with metrics {MOST_FILES} are read"
+            Event.objects.say("MetricFilesLeftOut", said, run=run, is_warning=True)
 
 
 def size_of(run: Run, name: str) -> int:
@@ -65,7 +74,7 @@ def size_of(run: Run, name: str) -> int:
 
 
 def metric_files(run: Run) -> list[str]:
-    """Names relative to the run directory, event files first; at most MOST_FILES beside the output."""
+    """Names relative to the run directory: the output, event files, files of lines."""
     kinds = settings.METRIC_FILES
     walk = Walk(MOST_DEPTH if "tensorboard" in kinds else 0)
     with opened_folder(root_above(run.directory), run.directory) as folder:
@@ -74,10 +83,10 @@ def metric_files(run: Run) -> list[str]:
     found = sorted(place for place in places if "tensorboard" in kinds and is_event_file(place))
     if "lines" in kinds:
         found += sorted(name for name in top - NOT_METRICS if name.endswith(".jsonl"))
-    found = [name for name in found if is_storable(name) and len(name) <= LONGEST_NAME][:MOST_FILES]
+    found = [name for name in found if is_storable(name) and len(name) <= LONGEST_NAME]
     # A script that writes records says its metrics there; what it prints beside them would count twice.
     is_output_read = "output" in kinds and OUTPUT_NAME in top and paths.EVENTS_NAME not in top
-    return [*found, OUTPUT_NAME] if is_output_read else found
+    return [OUTPUT_NAME, *found] if is_output_read else found
 
 
 class Walk:

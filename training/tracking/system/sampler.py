@@ -17,6 +17,7 @@ from training.tracking.system.store import RunSample, store
 MIB = 1024**2
 # How often energy is written where nothing is sampled; how old a look at the devices may be.
 ENERGY_EACH_S, FRESH_S = 10.0, 5.0
+YOUNG_S = 30.0
 NOTHING: tuple[GpuSample | None, list[GpuProcess]] = (None, [])
 
 
@@ -64,12 +65,17 @@ class SystemSampler:
         samples, seen = [], {}
         for run_id, started_at in rows:
             use, began_at = used[run_id], started_at.timestamp() if started_at is not None else now
-            before = self._before.get(run_id, Before(0.0, began_at))
+            before = self._before.get(run_id) or first_of(use, began_at, now)
             values = process_values(use, before, now) | gpu_values(use, leases.get(run_id, ()), last, self.meter)
             samples.append(RunSample(run_id, max(int(now - began_at), 0), now, values))
             seen[run_id] = Before(use.cpu_s, now)
         store(samples)
         self._before |= seen
+
+
+def first_of(use: Use, began_at: float, now: float) -> Before:
+    """Without a sample before: the beginning of the run, unless that is so long ago that it says nothing of now."""
+    return Before(0.0, began_at) if now - began_at <= YOUNG_S else Before(use.cpu_s, now)
 
 
 def process_values(use: Use, before: Before, now: float) -> dict[str, float]:
