@@ -7,24 +7,13 @@ from typing import Any
 
 from mlserver_client.lines import number
 
-# How Python's json writes what is not finite: looked for in the line that is written anyway, which costs no loop.
-NOT_FINITE = (b"NaN", b"Infinity")
-
-
-def may_be_anomalous(line: bytes) -> bool:
-    return NOT_FINITE[0] in line or NOT_FINITE[1] in line
-
 
 @dataclass
 class AnomalyDetector:
     """Finds losses that are NaN or infinite, by one of `words` in their names; says it once, until they mend."""
 
     words: tuple[str, ...] = ("loss",)
-    _bad: set[str] = field(default_factory=set)
-
-    @property
-    def is_alarmed(self) -> bool:
-        return bool(self._bad)
+    bad: set[str] = field(default_factory=set)
 
     def check(self, values: Mapping[str, Any], step: int) -> list[str]:
         """A sentence for each metric that has just become bad."""
@@ -34,9 +23,9 @@ class AnomalyDetector:
             if found is None or not any(word in str(name).lower() for word in self.words):
                 continue
             if math.isfinite(found):
-                self._bad.discard(name)
-            elif name not in self._bad:
-                self._bad.add(name)
+                self.bad.discard(name)
+            elif name not in self.bad:
+                self.bad.add(name)
                 said.append(f"{name} is {'NaN' if math.isnan(found) else 'infinite'} at step {step}")
         return said
 

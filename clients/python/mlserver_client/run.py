@@ -14,7 +14,7 @@ from mlserver_client.environment import Capture
 from mlserver_client.files import change_json, read_json
 from mlserver_client.forks import renew_after_fork
 from mlserver_client.lines import RESERVED, image_line, metrics_line
-from mlserver_client.monitoring import AnomalyDetector, Monitor, may_be_anomalous
+from mlserver_client.monitoring import AnomalyDetector, Monitor
 from mlserver_client.place import Place
 from mlserver_client.spool import Spool, last_step
 from mlserver_client.warn import warn_once
@@ -100,7 +100,8 @@ class Run:
                 number = self._step = self._step + 1 if step is None else self._step_from(step)
             line = metrics_line(values, number, time.time(), stage)
             self._say(line, self._events)
-            if self.monitor.rules or self.anomaly_detector.is_alarmed or may_be_anomalous(line):
+            # Looked for in the line that is written anyway: a loop over the values would cost more than the write.
+            if b"NaN" in line or b"Infinity" in line or self.anomaly_detector.bad or self.monitor.rules:
                 self._alert(values, number)
             if self._best is not None and self._best.is_worth_a_look(values):
                 self._judge(values, number)
