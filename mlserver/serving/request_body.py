@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from mlserver.api.parsing import MAX_BATCH_BYTES
-from mlserver.api.uploads import max_body_bytes
+from mlserver.api.uploads import FRAMING_BYTES, max_body_bytes
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -22,7 +22,9 @@ SLACK_BYTES = 64 * 1024
 WITHIN_S = 60
 # A streamed body may take as long as it likes while it moves.
 MOVES_WITHIN_S = 60
-BATCHES = re.compile(r"/api/v1/runs/[^/]+/metrics")
+# What SDKs deliver of a run.
+BATCHES = re.compile(r"/api/v1/runs/[^/]+/(metrics|logs|environment)")
+PICTURES = re.compile(r"/api/v1/runs/[^/]+/media")
 STREAMED = frozenset({("POST", "/api/v1/models"), ("POST", "/api/v1/datasets")})
 
 
@@ -52,7 +54,10 @@ def limit_of(path: str) -> int:
 
 def upload_limit_of(scope: Scope) -> int | None:
     """Bytes that the body of this request may have when it is streamed; None when it is collected."""
-    return max_body_bytes() if (scope["method"], scope["path"]) in STREAMED else None
+    if (scope["method"], scope["path"]) in STREAMED:
+        return max_body_bytes()
+    is_picture = scope["method"] == "POST" and PICTURES.fullmatch(scope["path"])
+    return int(settings.MAX_MEDIA_BYTES) + FRAMING_BYTES if is_picture else None
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:

@@ -197,8 +197,15 @@ def test_a_log_that_grows_goes_to_a_server_that_forgot(server: TrackingServer, d
 
 def test_a_process_that_takes_a_run_up_again_says_who_it_is(server: TrackingServer, directory: Path) -> None:
     emptied(outbox(directory, server))
+    server.run().finished_with = None
     box = emptied(Outbox(directory, Wire(Target(server.url, KEY)), is_living=True))
+    assert not server.run().resumed_with  # it has nothing to say
+    with (directory / "logs.txt").open("ab") as file:
+        file.write(b"more\n")
+    emptied(box)
     (again,) = server.run().resumed_with
     assert (again["pid"], again["resume"]) == (os.getpid(), True)
+    assert server.run().log.endswith(b"more\n")
+    assert server.run().finished_with
     assert not box.left()
     assert server.run().values("n") == list(range(100))

@@ -69,6 +69,7 @@ rn.log(bad=float("nan"))
 rn.log_text("hello ü")
 for n in range(3):
     rn.log_image("cat", picture, step=n, caption="a cat")
+rn.log_image("large", picture + bytes(5_000_000))
 rn.summary({"score": float("inf"), "layers": [{"size": 10}]})
 rn.finish()
         """,
@@ -90,13 +91,15 @@ rn.finish()
     assert values(box, meta["id"], "n") == list(range(200))
     assert log_of(box, meta["id"]).endswith("| hello ü\n")
     pictures = get(box, meta["id"], "/media")["results"]
-    assert [(row["key"], row["step"], row["type"]) for row in pictures] == [("cat", n, "image/png") for n in (2, 1, 0)]
-    assert box.api.get(pictures[0]["url"]).content == picture()
+    large, *cats = pictures
+    assert [(row["key"], row["step"], row["type"]) for row in cats] == [("cat", n, "image/png") for n in (2, 1, 0)]
+    assert box.api.get(cats[0]["url"]).content == picture()
+    assert box.api.get(large["url"]).content == picture() + bytes(5_000_000)
     assert get(box, meta["id"], "/environment")["packages"]["pytest"]
     assert abs(float(meta["created_at"]) - epoch_s(shown["started_at"])) < 0.001
     status, out, _ = run_client(tmp_path, "sync", ".", env=env(box))
     assert (status, out) == (0, f"{meta['id']}: delivered\n")
-    assert len(get(box, meta["id"], "/media")["results"]) == 3
+    assert len(get(box, meta["id"], "/media")["results"]) == 4
 
 
 def epoch_s(instant: str) -> float:

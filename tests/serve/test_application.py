@@ -66,7 +66,7 @@ def test_a_body_a_little_above_the_limit_reaches_django_which_names_its_limit(se
 
 
 def test_batches_of_metrics_may_be_larger_than_other_bodies(settings: Any) -> None:
-    limits = [request_body.limit_of(f"/api/v1/runs/20260101_000000_aaaaaa/{noun}") for noun in ("metrics", "logs")]
+    limits = [request_body.limit_of(f"/api/v1/runs/20260101_000000_aaaaaa/{noun}") for noun in ("metrics", "summary")]
     assert [limit - request_body.SLACK_BYTES for limit in limits] == [8 * 1024**2, settings.DATA_UPLOAD_MAX_MEMORY_SIZE]
 
 

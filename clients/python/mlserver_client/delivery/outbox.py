@@ -81,6 +81,8 @@ class Outbox:
     def advance(self) -> bool:
         """Send one piece; False when the server has everything that there is."""
         if not self._has_begun:
+            if self.is_over():  # by another rank: it must not be opened again for nothing
+                return False
             self._begin()
             return True
         steps: tuple[Callable[[], bool], ...] = (
@@ -105,6 +107,7 @@ class Outbox:
         if not self._journal.has_begun:
             self._journal.note_begun()
         self._has_begun = True
+        self._journal.is_finished = False  # said once more when all is sent: a run that was resumed has not ended
 
     def _process(self) -> dict[str, Any]:
         """Whose end is the end of the run: ours, or that which made it, if it is not known to be gone."""
