@@ -1,6 +1,8 @@
 """`manage.py import_runicorn`."""
 
+import contextlib
 import signal
+import sqlite3
 import subprocess
 import sys
 from io import StringIO
@@ -100,3 +102,26 @@ def test_it_watches_until_it_is_interrupted(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert "Traceback" not in output.read_text()
+
+
+@pytest.mark.process
+def test_killed_in_the_middle_it_goes_on_the_next_time(tmp_path: Path) -> None:
+    root, home = tmp_path / "root", tmp_path / "home"
+    for number in range(150):
+        PeerRun(root, f"20260307_091502_{number:06x}").say(*(metrics(step, loss=step) for step in range(20)))
+    env = server_environment(home)
+    prepare_database(home, env)
+    command = [sys.executable, "manage.py", "import_runicorn", str(root)]
+    for so_many in (5, 40, 80):
+        with subprocess.Popen(command, cwd=REPOSITORY, env=env, stdout=subprocess.DEVNULL) as process:
+            until(lambda n=so_many: len(points(home)) > n or process.poll() is not None, within_s=60, what="a part")  # type: ignore[misc]
+            process.kill()
+    ended = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 0, ended.stderr
+    assert points(home) == [20] * 150
+
+
+def points(home: Path) -> list[int]:
+    """Of each run that has any."""
+    with contextlib.closing(sqlite3.connect(home / "db.sqlite3")) as database:
+        return [count for (count,) in database.execute("SELECT count FROM training_series")]

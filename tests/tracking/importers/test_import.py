@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from training.models import (
     Spool,
 )
 from training.tracking import logs
-from training.tracking.importers.folders import Intake
+from training.tracking.importers.folders import AT_ONCE, Intake
 from training.tracking.importers.labels import read_labels
-from training.tracking.importers.layout import find_folders
+from training.tracking.importers.layout import Folder, Refused, find_folders
 from training.tracking.importers.report import Outcome, Report
 from training.tracking.importers.roots import register_root
 from training.tracking.metrics import cache, read_table
@@ -427,3 +428,20 @@ def test_it_asks_the_database_little_for_runs_without_news(root: Path, django_as
     with django_assert_max_num_queries(4):
         for _ in Intake(row).take_in(find_folders(Path(row.path))):
             pass
+
+
+def test_a_root_of_any_size_takes_no_memory(root: Path) -> None:
+    """Folders are listed as they are taken in, a few hundred ahead."""
+    for number in range(3 * AT_ONCE):
+        (root / "vision" / f"n{number}" / "runs" / f"20260307_091502_{number:06x}").mkdir(parents=True)
+    given = []
+
+    def counted() -> Iterator[Folder | Refused]:
+        for found in find_folders(root):
+            given.append(found)
+            yield found
+
+    outcomes = Intake(register_root(root, make_user())).take_in(counted())
+    next(outcomes)
+    assert len(given) == AT_ONCE
+    assert sum(1 for _ in outcomes) == 3 * AT_ONCE - 1

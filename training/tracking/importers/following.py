@@ -37,6 +37,7 @@ class Follower:
         self._waiting: deque[Experiment] = deque()
         self._current: tuple[Experiment, float, Iterator[Outcome]] | None = None
         self._is_everything = False
+        self._running: set[str] = set()
         self._everything_at, self._everything_every_s = 0.0, EVERYTHING_EVERY_S
         self._labels_at = 0.0
         self._intake = Intake(root)
@@ -49,6 +50,9 @@ class Follower:
         self._read_lively()
         if not self._waiting and self._current is None:
             self._waiting.extend(self._changed_experiments())
+        if self._waiting:
+            mine = Run.objects.active().filter(folders__root=self.root)
+            self._running = set(mine.values_list("pk", flat=True))
         while self._go_on(deadline) and time.monotonic() < deadline:
             pass
         return report
@@ -110,12 +114,11 @@ class Follower:
     def _noticed(self, experiment: Experiment) -> Iterator[Folder | Refused]:
         """Its folders, or those that are new; what may still change is looked at with every look from now on."""
         young = time.time() - YOUNG_S
-        running = set(Run.objects.active().filter(folders__root=self.root).values_list("pk", flat=True))
         found = folders_of(experiment)
         for folder in found if self._is_everything else unknown(found):
             if isinstance(folder, Folder):
                 has_room = len(self.lively) < MOST_YOUNG
-                if folder.run_id in running or (has_room and changed_at(folder.path) > young):
+                if folder.run_id in self._running or (has_room and changed_at(folder.path) > young):
                     self.lively[folder.run_id] = folder
             yield folder
 
