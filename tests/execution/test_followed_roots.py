@@ -87,10 +87,16 @@ def test_one_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(followed_roots, "END_WITHIN_S", 0.05)
     thread = RootsThread()
     thread.start()
-    hangs.wait()
+    assert hangs.wait(10)
     thread.end()
+    assert not goes_on.is_set(), "it was not waited for"
     goes_on.set()
 
 
-def test_a_thread_that_was_never_started_ends_at_once() -> None:
-    RootsThread().end()
+def test_a_thread_that_was_never_started_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FollowedRoots, "look", lambda self: pytest.fail("it looked"))
+    thread = RootsThread()
+    thread.end()
+    thread.start()
+    thread.end()
+    assert threading.active_count() == len([it for it in threading.enumerate() if it.name != "followed-roots"])

@@ -21,6 +21,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 OTHER = "20260307_091502_aaaaaa"
 
 
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look may list, however soon it follows another."""
+    monkeypatch.setattr(following, "SHARE", 0)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> ImportedRoot:
     (tmp_path / "root").mkdir()
@@ -143,3 +149,15 @@ def test_a_look_that_fails_is_made_up_for(root: ImportedRoot, monkeypatch: pytes
         with pytest.raises(MemoryError):
             follower.look()
     assert came(follower.look()) == {"new": 1}
+
+
+def test_what_takes_long_to_list_is_listed_rarely(root: ImportedRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "SHARE", 1_000_000)
+    follower = Follower(root)
+    follower.look()
+    peer = PeerRun(path_of(root), status=RUNNING)
+    assert came(follower.look()) == {}
+    monkeypatch.setattr(follower, "_list_at", 0.0)
+    assert came(follower.look()) == {"new": 1}
+    peer.say(metrics(1, loss=0.5))
+    assert came(follower.look()) == {"updated": 1}, "runs that go on are read with every look"

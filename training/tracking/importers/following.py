@@ -1,6 +1,6 @@
 """News of a storage root, looked for again and again: new runs, growing ones, and what was changed in old ones.
 
-A look lists the experiments, which are few; it lists the runs of those whose directory has changed, and reads the runs
+A look lists the experiments; it lists the runs of those whose directory has changed, and reads the runs
 that go on. Everything is read anew from time to time, since a change inside the directory of an old run shows nowhere
 else. What a look does not come to in its time the next one does.
 """
@@ -24,6 +24,8 @@ MOST_YOUNG = 1000
 # Within so long a directory may change again without its time showing it.
 UNSURE_S = 2.0
 EVERYTHING_EVERY_S = 300.0
+# What takes a second is done every 20 seconds: a root of 100,000 names may cost a twentieth of a core, not all of one.
+SHARE = 20
 
 
 class Follower:
@@ -40,6 +42,7 @@ class Follower:
         self._running: set[str] = set()
         self._everything_at, self._everything_every_s = 0.0, EVERYTHING_EVERY_S
         self._labels_at = 0.0
+        self._list_at = 0.0
         self._intake = Intake(root)
 
     def look(self, within_s: float = float("inf")) -> Report:
@@ -48,8 +51,10 @@ class Follower:
         report = self._intake.report = Report()
         self._read_labels()
         self._read_lively()
-        if not self._waiting and self._current is None:
+        if not self._waiting and self._current is None and time.monotonic() >= self._list_at:
+            began_at = time.monotonic()
             self._waiting.extend(self._changed_experiments())
+            self._list_at = began_at + SHARE * (time.monotonic() - began_at)
         if self._waiting:
             mine = Run.objects.active().filter(folders__root=self.root)
             self._running = set(mine.values_list("pk", flat=True))
@@ -109,7 +114,7 @@ class Follower:
         """The longer it took the rarer it is."""
         if self._is_everything:
             self._is_everything = False
-            self._everything_every_s = max(EVERYTHING_EVERY_S, 20 * (time.monotonic() - self._everything_at))
+            self._everything_every_s = max(EVERYTHING_EVERY_S, SHARE * (time.monotonic() - self._everything_at))
 
     def _noticed(self, experiment: Experiment) -> Iterator[Folder | Refused]:
         """Its folders, or those that are new; what may still change is looked at with every look from now on."""

@@ -38,8 +38,3 @@ def checked_root(path: Path) -> str:
     if not is_storable(str(resolved)) or len(os.fsencode(resolved)) > PATH_BYTES:
         raise Invalid.field("root", f"the path of a root must be text of at most {PATH_BYTES} bytes")
     return str(resolved)
-
-
-def is_registered(directory: Path) -> bool:
-    """Whether `directory`, of a run outside of our own root, lies inside a root that somebody imported."""
-    return ImportedRoot.objects.filter(path__in=[str(parent) for parent in directory.parents]).exists()
