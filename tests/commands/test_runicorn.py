@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,40 @@ def test_data_of_no_run_or_no_place_is_refused(run: Run) -> None:
     assert refused("export-data", "--run-id", RUN_ID) == (1, f"Run not found: {RUN_ID}")
     status, said = refused("export-data", "--run-id", run.pk, "--output", "missing/a.csv")
     assert status == 1 and "missing/a.csv cannot be written" in said
+
+
+def test_it_tags_and_finds_runs(run: Run) -> None:
+    make_run(project="text", name="resnet", tags=["new"])
+    assert runicorn("manage", "--action", "tag", "--run-id", run.pk, "--tags", "new, best,old") == (
+        f"Tagged {run.pk}: old, new, best\n"
+    )
+    line = f"  - {run.pk}: vision/resnet [old, new, best]\n"
+    for arguments in (["--project", "vision"], ["--tags", "best,new"], ["--text", "VISI"], ["--text", run.pk]):
+        assert runicorn("manage", "--action", "search", *arguments) == f"Found 1 experiments:\n{line}"
+    assert runicorn("manage", "--action", "search", "--text", "%") == "Found 0 experiments:\n"
+    status, said = refused("manage", "--action", "tag", "--run-id", run.pk, "--tags", "t" * 101)
+    assert status == 1 and "100" in said
+
+
+def test_it_deletes_into_the_recycle_bin(run: Run) -> None:
+    assert runicorn("manage", "--action", "delete", "--run-id", run.pk) == (
+        f"Deleted: {run.pk} is in the recycle bin\n"
+    )
+    assert Run.objects.get().delete_reason == "user_deleted"
+    assert refused("manage", "--action", "delete", "--run-id", run.pk) == (1, f"Run not found: {run.pk}")
+
+
+def test_it_cleans_up_what_ended_long_ago(run: Run) -> None:
+    Run.objects.update(ended_at=timezone.now() - timedelta(days=31))
+    make_run(status="finished")
+    make_run()
+    assert runicorn("manage", "--action", "cleanup", "--dry-run") == (
+        f"Would delete 1 old experiments:\n  - {run.pk}\n"
+    )
+    assert Run.objects.visible().count() == 3
+    assert runicorn("manage", "--action", "cleanup") == "Deleted 1 old experiments\n"
+    assert Run.objects.get(pk=run.pk).delete_reason == "cleanup"
+    assert runicorn("manage", "--action", "cleanup", "--days", 0) == "Deleted 1 old experiments\n"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ CALL = """
 import json, sys
 import runicorn.api as api
 
-client = api.connect(sys.argv[1], max_retries=0)
+client = api.connect(sys.argv[1])
 with client:
     try:
         result = eval(sys.argv[2])
@@ -58,11 +58,25 @@ def test_it_connects(client: OriginalClient) -> None:
     assert client("health_check()")["status"] == "healthy"
 
 
+def test_it_lists_experiments(client: OriginalClient) -> None:
+    (found,) = client("list_experiments(project='vision', name='resnet', status='finished', limit=5)")
+    assert (found["id"], found["project"], found["name"], found["status"]) == (
+        client.run_id, "vision", "resnet", "finished",
+    )  # fmt: skip
+    assert found["summary"]["notes"] == "as expected" and found["tags"] == []
+    assert client("list_experiments(project='nobody')") == []
+    assert client("list_experiments(limit=1, offset=1)") == []
+
+
 @pytest.mark.parametrize("call", ["get_experiment", "get_run"])
 def test_it_reads_a_run(call: str, client: OriginalClient) -> None:
     run = client(f"{call}({client.run_id!r})")
     assert (run["id"], run["status"], run["project"]) == (client.run_id, "finished", "vision")
     assert Path(run["logs"]).read_text().splitlines()[-1].endswith("| done")
+
+
+def test_it_lists_projects(client: OriginalClient) -> None:
+    assert "vision" in json.dumps(client("list_projects()"))
 
 
 def test_it_reads_metrics(client: OriginalClient) -> None:

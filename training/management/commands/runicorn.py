@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 
-from training.management.runicorn import archives, configuration, data, limits
+from training.management.runicorn import archives, configuration, data, limits, upkeep
 
 Adder = Callable[[ArgumentParser], None]
 Action = Callable[[dict[str, Any], OutputWrapper], None]
@@ -17,11 +17,11 @@ COMMANDS: dict[str, tuple[str, Adder, Action]] = {
     "export": ("runs as a .tar.gz", archives.add_export, archives.export),
     "import": ("runs from an archive", archives.add_import, archives.import_archive),
     "export-data": ("numbers of a run as a file", data.add_export_data, data.export_data),
+    "manage": ("tag, search and delete runs", upkeep.add_manage, upkeep.manage),
     "rate-limit": ("how often the API may be called", limits.add_rate_limit, limits.rate_limit),
 }
 # They come with what they are about.
 LATER = {
-    "manage": "tags, search and clean-up are not here yet",
     "artifacts": "artifacts of runs are not here yet; `manage.py models` and `manage.py datasets` show what there is",
     "generate-manifest": "manifests are not here yet; `manage.py runicorn export` writes runs as an archive",
 }
