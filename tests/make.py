@@ -1,5 +1,6 @@
 """Plain makers of rows for tests; every argument has a default that passes the model's rules."""
 
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -11,7 +12,19 @@ from django.utils import timezone
 from gpus.models import Gpu, Node, Pool
 from mlserver.accounts.models import ApiKey
 from registry.models import Artifact, ArtifactFile, ArtifactVersion, Blob, DatasetFacts
-from training.models import Event, Lease, Queue, Run, RunProcess, RunStatus, Series, SessionEpoch, Task, TrainingSession
+from training.models import (
+    Event,
+    Lease,
+    Queue,
+    Run,
+    RunProcess,
+    RunStatus,
+    Series,
+    SessionEpoch,
+    Task,
+    TaskSchedule,
+    TrainingSession,
+)
 
 _numbers = count(1)
 
@@ -70,6 +83,13 @@ def make_pool(name: str, *members: Node | Gpu, **fields: Any) -> Pool:
 
 def make_queue(name: str, **fields: Any) -> Queue:
     return Queue.objects.create(name=name, **fields)
+
+
+def make_schedule(owner: User | None = None, **fields: Any) -> TaskSchedule:
+    """Due a second ago, every minute, for /bin/true."""
+    defaults = {"name": "again", "cron": "* * * * *", "template": {"command": ["/bin/true"]}}
+    due = timezone.now() - timedelta(seconds=1)
+    return TaskSchedule.objects.create(owner=owner or make_user(), **{**defaults, "next_at": due, **fields})
 
 
 def make_task(owner: User | None = None, **fields: Any) -> Task:

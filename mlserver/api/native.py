@@ -13,6 +13,7 @@ from training.api.native.media import MediaSet, Medium
 from training.api.native.metrics import RunMetrics
 from training.api.native.processes import ProcessSet
 from training.api.native.runs import RunSet
+from training.api.native.schedules import ScheduleSet
 from training.api.native.tasks import TaskSet
 from training.api.native.terminals import RunTerminal
 from training.api.native.told import RunEnvironmentView, RunSummary
@@ -76,6 +77,13 @@ urlpatterns = [
         QueueSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}, detail=True),
         name="queue",
     ),
+    path("api/v1/schedules", ScheduleSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "api/v1/schedules/<int:pk>",
+        ScheduleSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}, detail=True),
+        name="schedule",
+    ),
+    path("api/v1/schedules/<int:pk>/fire", ScheduleSet.as_view({"post": "fire"}, detail=True)),
     path("api/v1/user-limits", UserLimitsSet.as_view({"get": "list", "post": "create"})),
     path(
         "api/v1/user-limits/<int:pk>",

@@ -45,6 +45,7 @@ from training.models import (
     Spool,
     Task,
     TaskDependency,
+    TaskSchedule,
     TaskStatus,
     TrainingSession,
     Usage,
@@ -86,6 +87,7 @@ def one_of_each() -> None:
     DispatchLoop.toggle()
     make_pool("fast", run.leases.get().gpu, run.leases.get().gpu.node)
     make_queue("night", max_gpus=1)
+    TaskSchedule.objects.create(name="nightly", owner=run.owner, cron="0 3 * * *", template={"command": "x"})
     UserLimits.objects.create(user=run.owner, max_running=1)
     TaskDependency.objects.create(task=make_task(), needs=run.task)
     RunAlias.objects.create(run=run, alias="20260101_000000_abcdef")

@@ -23,6 +23,7 @@ from tests.make import (
     make_node,
     make_process,
     make_run,
+    make_schedule,
     make_series,
     make_session,
     make_task,
@@ -68,6 +69,9 @@ DOCUMENTED = {
     ("/api/v1/queues", "get post"),
     ("/api/v1/queues/{id}", "get patch delete"),
     ("/api/v1/user-limits", "get post"),
+    ("/api/v1/schedules", "get post"),
+    ("/api/v1/schedules/{id}", "get patch delete"),
+    ("/api/v1/schedules/{id}/fire", "post"),
     ("/api/v1/user-limits/{id}", "get patch delete"),
     ("/api/v1/api-keys", "get post"),
     ("/api/v1/api-keys/{id}", "get delete"),
@@ -196,7 +200,9 @@ def assert_as_documented(schema: dict[str, Any], said: Any, node: dict[str, Any]
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("noun", ["tasks", "runs", "processes", "events", "leases", "pools", "queues", "user-limits"])
+@pytest.mark.parametrize(
+    "noun", ["tasks", "runs", "processes", "events", "leases", "pools", "queues", "user-limits", "schedules"]
+)
 def test_it_answers_exactly_the_documented_fields(noun, schema):
     task = make_task(status="active", env={"A": "b"}, config={"lr": 1})
     run = make_run(task, node=make_node())
@@ -207,6 +213,7 @@ def test_it_answers_exactly_the_documented_fields(noun, schema):
     Pool.objects.update(name="fast")
     Pool.objects.get().gpus.set(run.leases.values_list("gpu", flat=True))
     UserLimits.objects.create(user=task.owner, max_gpus=3)
+    make_schedule(task.owner)
     client = make_client(task.owner)
 
     rows = client.get(f"/api/v1/{noun}").json()["results"]
@@ -277,9 +284,8 @@ def test_it_answers_the_system_with_exactly_the_documented_fields(schema):
 def test_it_documents_the_filters_that_are_taken(schema):
     taken = {it["name"] for it in schema["paths"]["/api/v1/tasks"]["get"]["parameters"]}
     assert taken == {
-        "status", "owner", "project", "source", "pool", "queue", "tag", "label", "array", "job_id", "search",
-        "created_after", "created_before",
-        "cursor", "page_size", "ordering", "count",
+        "status", "owner", "project", "source", "pool", "queue", "tag", "label", "array", "schedule", "job_id",
+        "search", "created_after", "created_before", "cursor", "page_size", "ordering", "count",
     }  # fmt: skip
 
 
@@ -322,6 +328,7 @@ def test_it_documents_where_a_state_is_in_the_way(schema):
     trainings = {("/api/v1/training/{session_id}/stop", "post"), ("/api/v1/training/queue/{session_id}", "delete")}
     stored = {("/api/v1/models", "post"), ("/api/v1/models/{model_name}", "delete"), ("/api/v1/datasets", "post")}
     lines = {(f"/api/v1/{noun}", "post") for noun in ("pools", "queues", "user-limits")}
+    lines |= {("/api/v1/schedules/{id}/fire", "post")}
     lines |= {(f"/api/v1/{noun}/{{id}}", method) for noun in ("pools", "queues") for method in ("patch", "delete")}
     run = "/api/v1/runs/{id}"
     said = ("metrics", "logs", "media", "terminal", "heartbeat", "finish")
@@ -338,7 +345,7 @@ def test_it_documents_the_idempotency_key_where_something_is_created(schema):
         for path, _, operation in operations(schema)
         if any(it["name"] == "Idempotency-Key" for it in operation.get("parameters", []))
     }
-    made = {f"/api/v1/{noun}" for noun in ("tasks", "runs", "pools", "queues", "user-limits", "api-keys")}
+    made = {f"/api/v1/{noun}" for noun in ("tasks", "runs", "pools", "queues", "user-limits", "schedules", "api-keys")}
     assert taken == made | {"/api/v1/training/start", "/api/task/create", "/api/task/copy", "/api/jobs/create"}
 
 

@@ -11,9 +11,10 @@ from django.http import HttpRequest
 from gpus.models import Pool
 from mlserver.enqueue import enqueue
 from mlserver.errors import Invalid
-from training.admin.records import RecordAdmin
-from training.models import Queue, TaskDependency, UserLimits
-from training.queue import pools, queues
+from training.admin.records import RecordAdmin, ServiceForm
+from training.admin.records import changed as written
+from training.models import Queue, TaskDependency, TaskSchedule, UserLimits
+from training.queue import pools, queues, schedules
 from training.queue.line import renew_turns
 from training.queue.spec import checked
 
@@ -101,6 +102,36 @@ class UserLimitsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[UserLimits]") -> None:
         for limits in queryset:
             queues.delete_limits(limits)
+
+
+class TaskScheduleForm(ServiceForm):
+    def check_change(self, changed: dict[str, object]) -> None:
+        names = {column: name for name, column in schedules.COLUMNS.items()}
+        checked({names.get(name, name): value for name, value in changed.items()}, schedules.RULES)
+
+
+@admin.register(TaskSchedule)
+class TaskScheduleAdmin(RecordAdmin):
+    """Made over HTTP; changed, paused and deleted here too."""
+
+    list_display = ("name", "owner", "cron", "timezone", "is_paused", "next_at", "last_at", "last_said")
+    list_filter = ("is_paused", "missed", "overlap")
+    list_select_related = ("owner",)
+    search_fields = ("name", "owner__username", "cron")
+    form = TaskScheduleForm
+    editable = ("name", "cron", "timezone", "missed", "overlap", "is_paused")
+
+    def get_exclude(self, request: HttpRequest, obj: TaskSchedule | None = None) -> list[str]:
+        """Values of an environment in the template may be secrets."""
+        may_see = request.user.is_superuser or (obj is not None and obj.owner_id == request.user.pk)
+        return [] if may_see else ["template"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+    def save_model(self, request: HttpRequest, obj: TaskSchedule, form: Any, change: bool) -> None:
+        names = {column: name for name, column in schedules.COLUMNS.items()}
+        schedules.change_schedule(obj, {names.get(name, name): value for name, value in written(form).items()})
 
 
 @admin.register(TaskDependency)

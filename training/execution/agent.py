@@ -95,6 +95,7 @@ class Agent:
             (Every(10), self.watch.note_heartbeats),
             (Every(30), liveness.check_outside_runs),
             (Every(5), enqueue_beat),
+            (Every(2), requests.repeat_schedules),
             (Every(600), lambda: enqueue("registry.tasks.upkeep")),
             (Every(600), lambda: enqueue("training.queue.tasks.tidy")),
             (Every(5), self.sample_host),

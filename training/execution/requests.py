@@ -12,7 +12,7 @@ from mlserver.enqueue import enqueue
 from training.execution.control import Control
 from training.execution.finish import ask_for_finish
 from training.execution.watch import Watch
-from training.models import Run, RunStatus, Task
+from training.models import Run, RunStatus, Task, TaskSchedule
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,12 @@ def repeat_pass(node: Node) -> None:
     changed = gpus_changed(node)
     if due or changed or may_ask("pass", "", PASS_AT_LEAST_EVERY_S):
         ask_for_pass()
+
+
+def repeat_schedules() -> None:
+    """Asked until it is done: what is due stays due."""
+    if TaskSchedule.objects.due(timezone.now()).exists():
+        enqueue("training.queue.tasks.fire_schedules")
 
 
 def ask_for_pass() -> None:

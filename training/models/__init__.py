@@ -14,6 +14,7 @@ from training.models.process import RunProcess
 from training.models.queue import Queue, UserLimits
 from training.models.run import ExitClass, Run, RunStatus
 from training.models.run_artifact import RunArtifact, Usage
+from training.models.schedule import Missed, Overlap, TaskSchedule
 from training.models.series import Series
 from training.models.session import SessionEpoch, TrainingSession
 from training.models.spool import Spool
@@ -21,7 +22,8 @@ from training.models.task import Source, Task, TaskStatus
 
 __all__ = [
     "Condition", "DispatchLoop", "DispatchRules", "Event", "EventType", "ExitClass", "ImportedRoot", "Lease",
-    "MetricChunk", "MetricFile", "MetricGroup", "MetricWord", "Queue", "Run", "RunAlias", "RunArtifact",
-    "RunEnvironment", "RunFolder", "RunMedia", "RunProcess", "RunStatus", "Series", "SessionEpoch", "Source", "Spool",
-    "Task", "TaskDependency", "TaskStatus", "TrainingSession", "Usage", "UserLimits",
+    "MetricChunk", "MetricFile", "MetricGroup", "MetricWord", "Missed", "Overlap", "Queue", "Run", "RunAlias",
+    "RunArtifact", "RunEnvironment", "RunFolder", "RunMedia", "RunProcess", "RunStatus", "Series", "SessionEpoch",
+    "Source", "Spool", "Task", "TaskDependency", "TaskSchedule", "TaskStatus", "TrainingSession", "Usage",
+    "UserLimits",
 ]  # fmt: skip

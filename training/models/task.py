@@ -92,6 +92,9 @@ class Task(models.Model):
     description = models.TextField(blank=True)
     image = models.CharField(max_length=500, blank=True, help_text="name of the environment it runs in, of JOB_IMAGES")
     job = models.JSONField(default=dict, blank=True, help_text="what the Jobs API says beyond: type, mounts")
+    schedule = models.ForeignKey(
+        "training.TaskSchedule", on_delete=models.SET_NULL, null=True, blank=True, related_name="tasks", db_index=False
+    )
     array_id = models.CharField(
         verbose_name="array ID", max_length=18, blank=True, help_text="what the tasks of one submission share"
     )
@@ -151,6 +154,7 @@ class Task(models.Model):
             models.Index(fields=["status", "turn", "id", "unmet", "not_before", "pending_runs"], name="task_line"),
             models.Index(fields=["status", "-id"], name="task_by_status"),
             models.Index(fields=["owner", "-id"], name="task_by_owner"),
+            models.Index(fields=["schedule", "-id"], name="task_of_schedule", condition=~models.Q(schedule=None)),
             # SQLite uses it where a query says that the index is not null.
             models.Index(
                 fields=["array_id", "array_index"], name="task_of_array", condition=~models.Q(array_index=None)

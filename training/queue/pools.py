@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from gpus.models import DEFAULT_POOL, Gpu, Node, Pool
 from mlserver.enqueue import enqueue
 from mlserver.errors import Conflict, Invalid, shown
-from training.models import Task
+from training.models import Task, TaskSchedule
 from training.models.task import UNENDED
 from training.queue.spec import Refused, checked, text, whole
 
@@ -73,6 +73,9 @@ def delete_pool(pool: Pool) -> None:
 def in_use(noun: str, name: str) -> str:
     """Why a pool or queue cannot go; empty when it can."""
     count = Task.objects.filter(status__in=UNENDED, **{noun: name}).count()
+    for schedule in TaskSchedule.objects.only("template") if not count else ():
+        if schedule.template.get(noun) == name:
+            return f"{noun} {name} is in use by schedule {schedule.pk}"
     some = "1 task that has" if count == 1 else f"{count} tasks that have"
     return f"{noun} {name} is in use by {some} not ended" if count else ""
 

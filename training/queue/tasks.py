@@ -7,6 +7,7 @@ from training.execution import launch as launching
 from training.execution import tidy as tidying
 from training.execution.stop import deliver_stop
 from training.models import Run
+from training.queue import schedules
 from training.queue.scheduler import schedule as place_waiting
 
 # Placements of one pass that are launched right here; the others become messages of their own.
@@ -38,6 +39,10 @@ def stop(run_id: str) -> str:
     if run is None or run.has_ended:
         return f"{run_id}: nothing to stop"
     return deliver_stop(run)
+
+
+def fire_schedules() -> str:
+    return f"fired {len(schedules.fire_due())}"
 
 
 def tidy() -> str:

@@ -63,6 +63,7 @@ class TaskFilters(Created):
     tag = Tag("tags", label="exactly this tag")
     label = Label("labels", label="key=value, exactly this label")
     array = Array("array_id", label="id of an array")
+    schedule = Id("schedule_id", label="id of the schedule that submitted it")
     job_id = filters.CharFilter(label="public name")
     search = filters.CharFilter("name", "icontains", label="part of the name")
 

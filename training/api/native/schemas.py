@@ -93,6 +93,7 @@ class TaskAnswer(s.Serializer[dict[str, object]]):
     array_id = s.CharField(help_text="what the tasks of one submission share; empty outside arrays")
     array_index = s.IntegerField(allow_null=True, help_text="from 0 within its array")
     array_size = s.IntegerField(allow_null=True)
+    schedule = s.IntegerField(allow_null=True, help_text="id of the schedule that submitted it")
     source = s.ChoiceField(Source.choices, help_text="the door it came in by")  # type: ignore[assignment]
     tags = s.ListField(child=s.CharField())
     command = s.JSONField(help_text="an array or a string")

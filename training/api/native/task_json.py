@@ -15,11 +15,11 @@ from training.models import Run, Task, TaskDependency
 from training.queue.line import places_in_line
 
 COLUMNS = (
-    "id", "job_id", "name", "project", "source", "tags", "labels", "description",
-    "array_id", "array_index", "array_size", "command", "cwd", "env", "config", "gpus", "gpu_memory_mib", "cpus",
-    "memory_mib", "ranks", "pool", "queue", "priority", "repeat", "max_retries", "backoff_s", "time_limit_s", "grace_s",
-    "status", "waiting_reason", "pending_runs", "retries_used", "runs_completed", "runs_failed", "created_at",
-    "queued_at", "started_at", "ended_at", "stop_requested_at",
+    "id", "job_id", "name", "project", "source", "tags", "labels", "description", "array_id", "array_index",
+    "array_size", "schedule_id", "command", "cwd", "env", "config", "gpus", "gpu_memory_mib", "cpus", "memory_mib",
+    "ranks", "pool", "queue", "priority", "repeat", "max_retries", "backoff_s", "time_limit_s", "grace_s", "status",
+    "waiting_reason", "pending_runs", "retries_used", "runs_completed", "runs_failed", "created_at", "queued_at",
+    "started_at", "ended_at", "stop_requested_at",
 )  # fmt: skip
 NEWEST_RUN_COLUMNS = ("id", "status", "exit_class", "exit_code", "started_at", "ended_at")
 
@@ -60,6 +60,7 @@ def _render(row: Row, viewer: Viewer, places: dict[int, int], runs: dict[str, Ro
     shown: dict[str, Any] = {name: row[name] for name in COLUMNS}
     if not viewer.may_see_env(row["owner_id"]):
         shown["env"] = dict.fromkeys(row["env"])
+    shown["schedule"] = shown.pop("schedule_id")
     shown["exclusive"] = row["is_exclusive"]
     shown["owner"] = row["owner__username"]
     shown["position"] = places.get(row["id"])
