@@ -72,7 +72,7 @@ def test_a_limit_of_0_stops_a_queue(ada: User) -> None:
 
 def test_each_execution_of_a_repeat_counts(ada: User) -> None:
     make_node(cpu_slots=9)
-    Queue.objects.update(max_running=2)
+    Queue.objects.update_or_create(name="default", defaults={"max_running": 2})
     task = make_task(ada, repeat=5, pending_runs=5)
     assert placed() == [task.pk, task.pk]
     assert "max_running" in said(task)
@@ -89,7 +89,7 @@ def test_what_is_over_a_limit_is_kept_nothing(ada: User) -> None:
 
 def test_a_demonstration_meets_no_limit(ada: User) -> None:
     make_node()
-    Queue.objects.update(max_running=0)
+    Queue.objects.update_or_create(name="default", defaults={"max_running": 0})
     demo = make_task(ada, is_demo=True, cpus=0)
     assert placed() == [demo.pk]
 

@@ -57,8 +57,8 @@ class Decider:
         """
         if not task.is_demo and (said := self.facts.limits.refusal(task.queue, task.owner_id, task.demand.gpus)):
             return said
-        if task.demand in self.refusals:
-            return self.refusals[task.demand]
+        if said := self.refusals.get(task.demand, ""):
+            return said
         if said := self.ceiling(task.demand):
             self.refusals[task.demand] = said
             return said
@@ -112,16 +112,20 @@ class Decider:
         return take(placement, demand, run_id, ends_at=ends_at, queue=task.queue, owner_id=task.owner_id)
 
 
+BEFORE_DEMAND = 7
+
+
 def waiting_of(rows: Iterable[tuple[Any, ...]], names: tuple[str, ...]) -> list[Waiting]:
     """From rows of (id, pending_runs, waiting_reason, queue, owner, limit, grace, *demand). Few demands are made."""
     known: dict[tuple[Any, ...], tuple[Demand, bool]] = {}
     waiting = []
-    for id_, pending, said, queue, owner, limit_s, grace_s, *wanted in rows:
-        key = tuple(wanted)
-        if key not in known:
+    for row in rows:
+        wanted = row[BEFORE_DEMAND:]
+        if wanted not in known:
             columns = dict(zip(names, wanted, strict=True))
-            known[key] = Demand.of(columns), columns["is_demo"]
-        demand, is_demo = known[key]
+            known[wanted] = Demand.of(columns), columns["is_demo"]
+        demand, is_demo = known[wanted]
+        id_, pending, said, queue, owner_id, limit_s, grace_s = row[:BEFORE_DEMAND]
         longest_s = None if limit_s is None else limit_s + grace_s
-        waiting.append(Waiting(id_, pending, said, queue, owner, is_demo, longest_s, demand))
+        waiting.append(Waiting(id_, pending, said, queue, owner_id, is_demo, longest_s, demand))
     return waiting
