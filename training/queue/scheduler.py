@@ -117,7 +117,7 @@ class Pass:
             gpus=len(placement.gpus),
             cpus=waiting.demand.cpus,
             memory_mib=waiting.demand.memory_mib,
-            attempt=task.runs.count() + 1,
+            attempt=task.runs.count() + 1 if task.started_at else 1,
             **shared,
         )
         RunProcess.objects.bulk_create(RunProcess(run=run, rank=rank) for rank in range(task.ranks))

@@ -100,6 +100,14 @@ def test_it_records_who_submitted_through_which_door():
     assert Event.objects.get(reason="Submitted").message == "submitted by ada through native"
 
 
+@pytest.mark.parametrize(("gpus", "statements"), [(0, 20), (1, 24)])
+def test_it_costs_few_statements_to_place_one(gpus, statements, client, django_assert_num_queries):
+    make_gpu(make_node())
+    client.get("/api/v1/tasks")  # the first use of a key is recorded, the next within the minute is not
+    with django_assert_num_queries(statements):
+        assert submit(client, command="x", gpus=gpus).json()["status"] == "active"
+
+
 def test_it_holds_on_request(client):
     make_node()
     said = submit(client, command="x", hold=True).json()

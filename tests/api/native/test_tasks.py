@@ -7,6 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.make import make_client, make_gpu, make_lease, make_run, make_task, make_user
+from training.models import TaskDependency
 
 pytestmark = pytest.mark.django_db
 
@@ -142,14 +143,32 @@ def test_it_shows_values_of_the_environment_to_the_owner_and_administrators_only
         assert b"secret" not in stranger.get("/api/v1/tasks").content
 
 
-def test_it_lists_in_seven_queries_however_many(reader, django_assert_num_queries):
+def test_it_lists_in_six_queries_however_many(reader, django_assert_num_queries):
     for _ in range(3):
         make_task()
         run = make_run()
         make_lease(run)
     reader.get("/api/v1/tasks")
-    with django_assert_num_queries(7):  # key, page, line (2), newest runs, their GPUs, dependencies
+    with django_assert_num_queries(6):  # key, page, line (2), newest runs, their GPUs
         assert len(ids(reader)) == 6
+
+
+def test_it_shows_what_tasks_depend_on_with_one_query_more(reader, django_assert_num_queries):
+    first, second = make_task(), make_task(status="completed")
+    task = make_task(unmet=1)
+    TaskDependency.objects.create(task=task, needs=first)
+    TaskDependency.objects.create(task=task, needs=second, condition="any", is_met=True)
+    reader.get("/api/v1/tasks")
+    with django_assert_num_queries(4):  # key, page, line, dependencies
+        shown = reader.get("/api/v1/tasks").json()["results"]
+    assert [one["depends_on"] for one in shown] == [
+        [
+            {"task": first.pk, "condition": "ok", "met": False},
+            {"task": second.pk, "condition": "any", "met": True},
+        ],
+        [],
+        [],
+    ]
 
 
 def test_it_hides_deleted_tasks(reader):

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from rest_framework.request import Request
 
 from mlserver.accounts.permissions import is_admin
@@ -42,17 +42,27 @@ class Viewer:
 def task_rows() -> "QuerySet[Task, Row]":
     """What `render_tasks` needs of each task, in one query."""
     tasks: QuerySet[Task] = Task.objects.visible().with_newest_run()
+    # Few tasks have dependencies: they are read for those only.
+    tasks = tasks.annotate(has_needs=Exists(TaskDependency.objects.filter(task=OuterRef("pk"))))
     rows: QuerySet[Task, Row] = tasks.values(
-        *COLUMNS, "is_exclusive", "owner_id", "owner__username", "newest_run_id", "not_before", "turn", "unmet"
+        *COLUMNS,
+        "is_exclusive",
+        "owner_id",
+        "owner__username",
+        "newest_run_id",
+        "not_before",
+        "turn",
+        "unmet",
+        "has_needs",
     )
     return rows
 
 
 def render_tasks(rows: list[Row], viewer: Viewer) -> list[Row]:
-    """One more query for dependencies, two for what ran and two for what waits, for any number of rows."""
+    """One more query where there are dependencies, two for what ran and two for what waits, for any number of rows."""
     places = places_in_line(rows)
     runs = newest_runs([row["newest_run_id"] for row in rows if row["newest_run_id"]])
-    needs = needs_of([row["id"] for row in rows])
+    needs = needs_of([row["id"] for row in rows if row["has_needs"]])
     return [_render(row, viewer, places, runs) | {"depends_on": needs[row["id"]]} for row in rows]
 
 
@@ -70,6 +80,8 @@ def _render(row: Row, viewer: Viewer, places: dict[int, int], runs: dict[str, Ro
 
 def needs_of(task_ids: Collection[int]) -> dict[int, list[Row]]:
     needs: dict[int, list[Row]] = defaultdict(list)
+    if not task_ids:
+        return needs
     rows = TaskDependency.objects.filter(task__in=task_ids).order_by("pk")
     for task_id, needed, condition, is_met in rows.values_list("task_id", "needs_id", "condition", "is_met"):
         needs[task_id].append({"task": needed, "condition": condition, "met": is_met})
