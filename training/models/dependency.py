@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 from mlserver.enqueue import enqueue
+from training.models.task_status import ENDED, UNSTARTED, TaskStatus
 
 if TYPE_CHECKING:
     from training.models.task import Task
 
 MOST_NAMED = 3
-COMPLETED = "completed"
-ENDED = (COMPLETED, "failed", "stopped")
 
 
 class Condition(models.TextChoices):
@@ -24,7 +23,7 @@ class Condition(models.TextChoices):
 
 def is_met_by(status: str, condition: str) -> bool:
     """Whether a task in this status lets those start that wait for it under this condition."""
-    return status == COMPLETED if condition == Condition.OK else status in ENDED
+    return status == TaskStatus.COMPLETED if condition == Condition.OK else status in ENDED
 
 
 def said_of_needs(needs: Iterable[tuple[int, str]]) -> str:
@@ -46,7 +45,7 @@ class DependencyManager(models.Manager["TaskDependency"]):
 
     def _follow_once(self, ended: Mapping[int, str]) -> dict[int, str]:
         """The tasks that were given up, with their status."""
-        from training.models.task import UNSTARTED, Task
+        from training.models.task import Task
 
         rows = list(self.filter(needs__in=ended, is_met=False, task__status__in=UNSTARTED).order_by("task_id"))
         if not rows:

@@ -13,34 +13,12 @@ from training.models.dependency import TaskDependency, said_of_needs
 from training.models.event import Event
 from training.models.job_id import new_job_id
 from training.models.tags import HasLabel, HasTag
+from training.models.task_status import ENDED as ENDED
+from training.models.task_status import UNENDED as UNENDED
+from training.models.task_status import UNSTARTED as UNSTARTED
+from training.models.task_status import Source as Source
+from training.models.task_status import TaskStatus as TaskStatus
 from training.models.turn import TurnField, turn_of
-
-
-class TaskStatus(models.TextChoices):
-    HELD = "held"
-    WAITING = "waiting"
-    ACTIVE = "active"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-
-ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.STOPPED)
-UNSTARTED = (TaskStatus.HELD, TaskStatus.WAITING)
-UNENDED = (TaskStatus.HELD, TaskStatus.WAITING, TaskStatus.ACTIVE)
-
-
-class Source(models.TextChoices):
-    """The door a task or run came in by."""
-
-    NATIVE = "native"
-    COMMAND_LINE = "command_line"
-    SDK = "sdk", "SDK"
-    FLOWLINE = "flowline"
-    RUNICORN = "runicorn"
-    JOBS = "jobs"
-    TRAINING = "training"
-    DEMO = "demo"
 
 
 class TaskQuerySet(models.QuerySet["Task"]):

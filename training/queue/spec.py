@@ -11,13 +11,13 @@ from mlserver.errors import Invalid
 from mlserver.errors import shown as shown  # of those who check values by rules of their own
 from mlserver.text import is_storable
 from training.queue.arrays import array, filled
+from training.queue.labels import label_list
 from training.queue.needs import Need, need_list
 from training.queue.refused import Refused as Refused
 
 MAX_TEXT = 128 * 1024
 MAX_DEPTH = 50
 MAX_RANKS = 64
-MAX_LABEL = 256
 Command = str | list[str]
 
 
@@ -126,28 +126,6 @@ def tag_list(value: object) -> list[str]:
     ):
         raise Refused(f"{shown(value)} is not a list of at most 100 tags of 1-100 characters without NUL")
     return list(dict.fromkeys(value))  # type: ignore[call-overload]
-
-
-def label_list(value: object) -> list[dict[str, str]]:
-    """A list of `{"key", "value"}`, or an object of text; each key once."""
-    pairs = value.items() if isinstance(value, Mapping) else _pairs_of(value)
-    clean = {}
-    for key, word in pairs:
-        if not all(isinstance(part, str) and len(part) <= MAX_LABEL and is_storable(part) for part in (key, word)):
-            raise Refused(f"{shown({key: word})} is not a label: texts of at most {MAX_LABEL} characters without NUL")
-        if not key or key in clean:
-            raise Refused(f"{shown(key)} is the key of two labels" if key else "a label has an empty key")
-        clean[key] = word
-    if len(clean) > 100:
-        raise Refused(f"{len(clean)} labels are more than 100")
-    return [{"key": key, "value": word} for key, word in clean.items()]
-
-
-def _pairs_of(value: object) -> list[tuple[Any, Any]]:
-    is_list = isinstance(value, list | tuple)
-    if not is_list or not all(isinstance(one, Mapping) and {*one} == {"key", "value"} for one in value):  # type: ignore[attr-defined]
-        raise Refused(f'{shown(value)} is not a list of labels {{"key": text, "value": text}}, nor an object of texts')
-    return [(one["key"], one["value"]) for one in value]  # type: ignore[attr-defined]
 
 
 def optional(check: Callable[[object], Any]) -> Callable[[object], Any]:
