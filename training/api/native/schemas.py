@@ -31,7 +31,7 @@ class Resources(s.Serializer[dict[str, object]]):
     grace_s = s.FloatField(min_value=0, max_value=3600, default=EXAMPLE.grace_s, help_text="between TERM and KILL")
 
 
-class Label(s.Serializer[dict[str, object]]):
+class TaskLabel(s.Serializer[dict[str, object]]):
     key = s.CharField(max_length=256)
     value = s.CharField(max_length=256, allow_blank=True)
 
@@ -44,7 +44,7 @@ class TaskChange(Resources):
     command = s.JSONField(required=False, help_text="array: program and arguments; string: for /bin/sh -c")
     name = s.CharField(max_length=255, default="", allow_blank=True)
     tags = s.ListField(child=s.CharField(max_length=100), max_length=100, default=list)
-    labels = Label(many=True, default=list, help_text="at most 100, or an object of texts; each key once")
+    labels = TaskLabel(many=True, default=list, help_text="at most 100, or an object of texts; each key once")
     description = s.CharField(max_length=10_000, default="", allow_blank=True)
 
 
@@ -88,7 +88,7 @@ class TaskAnswer(s.Serializer[dict[str, object]]):
     name = s.CharField()
     project = s.CharField()
     owner = s.CharField(help_text="user name")
-    labels = Label(many=True)
+    labels = TaskLabel(many=True)
     description = s.CharField()
     array_id = s.CharField(help_text="what the tasks of one submission share; empty outside arrays")
     array_index = s.IntegerField(allow_null=True, help_text="from 0 within its array")
