@@ -13,7 +13,7 @@ from tests.serving import REPOSITORY, server_environment
 
 COMMANDS = [
     ["tasks"], ["submit", "--", "x"], ["stop", "1"], ["retry", "1"], ["hold", "1"], ["release", "1"],
-    ["logs", "1"], ["logs", "-f", "1"], ["gpus"], ["apikey", "list"], ["apikey", "create", "x"],
+    ["logs", "1"], ["logs", "-f", "1"], ["gpus"], ["schedules"], ["apikey", "list"], ["apikey", "create", "x"],
     ["models", "list"], ["datasets", "list"], ["artifacts", "purge"],
 ]  # fmt: skip
 
