@@ -3,8 +3,8 @@
 import pytest
 from django.test import Client
 
-from tests.api.runicorn.binned import DELETE, UNKNOWN, make_deleted, make_files, post
-from tests.make import make_client, make_run, make_user
+from tests.api.runicorn.binned import DELETE, RESTORE, UNKNOWN, make_deleted, make_files, post
+from tests.make import make_client, make_run, make_sdk_run, make_user
 from tests.together import together
 from training.models import Event, Run, RunAlias
 
@@ -44,6 +44,27 @@ def test_an_active_run_goes_on_and_keeps_its_files(home):
     run.refresh_from_db()
     assert run.status == "running"
     assert (run.directory / "logs.txt").exists()
+
+
+def test_a_deleted_run_goes_on_taking_what_its_script_says_of_it(home):
+    run = make_sdk_run()
+    client = make_client(run.owner)
+    post(client, DELETE, {"run_ids": [run.pk]})
+    path = f"/api/v1/runs/{run.pk}"
+    batch = {"seq": 0, "steps": [1], "times": [1.0], "values": {"loss": [0.5]}}
+    answers = [
+        post(client, f"{path}/metrics", batch),
+        client.put(f"{path}/summary", {"acc": 1}, content_type="application/json"),
+        client.post(f"{path}/logs", b"a line\n", content_type="text/plain", headers={"Upload-Offset": "0"}),
+        post(client, f"{path}/heartbeat", {}),
+        post(client, f"{path}/finish", {"status": "finished"}),
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 5, [answer.content for answer in answers]
+    assert client.get(path).status_code == 404
+    post(client, RESTORE, {"run_ids": [run.pk]})
+    said = client.get(f"/api/v2/experiments/{run.pk}").json()
+    assert said["experiment"]["status"] == "finished"
+    assert said["metrics_summary"]["total_data_points"] == 1
 
 
 def test_it_takes_the_other_id_of_a_run():

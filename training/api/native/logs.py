@@ -20,7 +20,7 @@ from mlserver.api.schema import whole_parameter
 from mlserver.api.streams import StreamResponse
 from mlserver.errors import Invalid, shown
 from training.api.native.log_events import LogEvents, line_json
-from training.api.native.lookup import visible_run
+from training.api.native.lookup import told_run, visible_run
 from training.models import Run
 from training.tracking import logs
 from training.tracking.logs.appending import append
@@ -129,7 +129,7 @@ class RunLogs(APIView):
     def post(self, request: Request, pk: str) -> HttpResponse:
         headers = {OFFSET: request.headers.get(OFFSET, "")}
         offset = query_int(headers, OFFSET, default=0, at_least=0, at_most=LARGEST_OFFSET)
-        run = visible_run(pk)
+        run = told_run(pk)
         require_owner(request, run)
         end = append(run, offset, cast(dict[str, bytes], request.data).get("text", b""))
         run.note_heartbeat()

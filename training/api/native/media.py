@@ -21,7 +21,7 @@ from mlserver.api.schema import Refusal
 from mlserver.errors import NotFound, shown
 from training import paths
 from training.api.native.filters import MediaFilters
-from training.api.native.lookup import visible_run
+from training.api.native.lookup import told_run, visible_run
 from training.api.native.media_delivery import FORM, PictureReceiver
 from training.api.native.media_json import COLUMNS, render_media, type_of
 from training.models import Run, RunMedia
@@ -77,7 +77,7 @@ class MediaSet(ReadSet):
         },
     )
     def create(self, request: Request, pk: str) -> HttpResponse:
-        run = visible_run(pk)
+        run = told_run(pk)
         require_owner(request, run)
         uploads.refuse_too_large(request._request, settings.MAX_MEDIA_BYTES)
         return uploads.receive(request._request, PictureReceiver(run, request.content_type or ""))

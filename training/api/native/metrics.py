@@ -16,7 +16,7 @@ from mlserver.accounts.permissions import require_owner
 from mlserver.api.parsing import MAX_BATCH_BYTES, StrictJSONParser, query_int, read_limited
 from mlserver.api.rendering import json_response
 from mlserver.errors import Invalid, shown
-from training.api.native.lookup import visible_run
+from training.api.native.lookup import told_run, visible_run
 from training.api.native.metric_batch import MAX_ROWS, MAX_SEQ, batch_from, batches_from_lines, sequence_number
 from training.models import Run
 from training.tracking import metrics
@@ -120,7 +120,7 @@ class RunMetrics(APIView):
         parameters=[OpenApiParameter("seq", int, description="number of the batch, of a body of lines")],
     )
     def post(self, request: Request, pk: str) -> HttpResponse:
-        require_owner(request, visible_run(pk))
+        require_owner(request, told_run(pk))
         data = cast(dict[str, Any], request.data)  # of either parser
         if media_type_of(request) == LinesParser.media_type:
             query = {"seq": "", **request.query_params.dict()}

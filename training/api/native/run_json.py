@@ -20,9 +20,10 @@ COLUMNS = (
 SERIES_COLUMNS = ("count", "first", "last", "min", "max", "latest_step")
 
 
-def run_rows() -> "QuerySet[Run, Row]":
-    """What `render_runs` needs of each run, in one query."""
-    runs: QuerySet[Run] = Run.objects.visible()
+def run_rows(runs: "QuerySet[Run] | None" = None) -> "QuerySet[Run, Row]":
+    """What `render_runs` needs of each run (default: all that were not deleted), in one query."""
+    if runs is None:
+        runs = Run.objects.visible()
     rows: QuerySet[Run, Row] = runs.values(
         *COLUMNS, "task_id", "dir_name", "outside_dir", "gpus", "summary", "owner__username", "node__name"
     )

@@ -13,6 +13,7 @@ from training.api.native.filters import RunFilters
 from training.api.native.run_json import render_runs, run_rows
 from training.api.native.schemas import HeartbeatAnswer, RunAnswer, RunChange, RunEnd, SdkRun, SdkRunAnswer
 from training.models import Run
+from training.models.run import RunQuerySet
 from training.records import annotate_run, begin_sdk_run, end_sdk_run, take_up_sdk_run
 
 
@@ -58,7 +59,7 @@ class RunSet(ReadSet):
         responses=RunAnswer,
     )
     def partial_update(self, request: Request, pk: str) -> Response:
-        annotate_run(self.own_run(pk), self.body)
+        annotate_run(self.own_run(pk, Run.objects.visible()), self.body)
         return Response(self.read(pk))
 
     @extend_schema(
@@ -70,7 +71,7 @@ class RunSet(ReadSet):
         responses=HeartbeatAnswer,
     )
     def heartbeat(self, request: Request, pk: str) -> Response:
-        run = self.own_run(pk)
+        run = self.own_run(pk, Run.objects.all())
         if not run.note_heartbeat():
             raise Conflict(f"run {pk} has ended")
         return Response({"status": run.status, "stop_requested": run.stop_requested_at is not None})
@@ -83,12 +84,16 @@ class RunSet(ReadSet):
         responses=RunAnswer,
     )
     def finish(self, request: Request, pk: str) -> Response:
-        end_sdk_run(self.own_run(pk), self.body)
-        return Response(self.read(pk))
+        end_sdk_run(self.own_run(pk, Run.objects.all()), self.body)
+        return Response(self.told(pk))
 
-    def own_run(self, pk: str) -> Run:
-        """Raises NotFound, and Forbidden when it is somebody else's."""
-        run = Run.objects.visible().filter(pk=pk).first()
+    def told(self, pk: str) -> Row:
+        """As it is read, to the script that tells of it: also from the recycle bin, for it may come back."""
+        return self.render(list(run_rows(Run.objects.filter(pk=pk))))[0]
+
+    def own_run(self, pk: str, runs: RunQuerySet) -> Run:
+        """One of `runs`. Raises NotFound, and Forbidden when it is somebody else's."""
+        run = runs.filter(pk=pk).first()
         if run is None:
             raise NotFound(f"run {pk} does not exist")
         require_owner(self.request, run)

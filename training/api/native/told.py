@@ -14,7 +14,7 @@ from mlserver.accounts.permissions import require_owner
 from mlserver.api.parsing import StrictJSONParser, read_limited
 from mlserver.api.rendering import json_response
 from mlserver.errors import NotFound
-from training.api.native.lookup import visible_run
+from training.api.native.lookup import told_run, visible_run
 from training.models import RunEnvironment
 from training.models.run import BEST_COLUMNS, MAX_SUMMARY_BYTES
 from training.tracking import spool, told
@@ -62,7 +62,7 @@ class RunSummary(APIView):
         responses=SummaryAnswer,
     )
     def put(self, request: Request, pk: str) -> HttpResponse:
-        run = visible_run(pk)
+        run = told_run(pk)
         require_owner(request, run)
         run.merge_summary(cast(dict[str, Any], request.data))
         run.refresh_from_db()
@@ -96,7 +96,7 @@ class RunEnvironmentView(APIView):
         responses={204: None},
     )
     def put(self, request: Request, pk: str) -> HttpResponse:
-        run = visible_run(pk)
+        run = told_run(pk)
         require_owner(request, run)
         RunEnvironment.objects.update_or_create(run=run, defaults={"facts": request.data})
         return HttpResponse(status=204)
