@@ -8,6 +8,7 @@ from tests.make import make_client, make_run
 from tests.metrics import log
 from training.api.runicorn.v2 import files_in
 from training.models import RunAlias, RunEnvironment
+from training.tracking.system.store import RunSample, store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 
@@ -41,6 +42,13 @@ def test_it_says_so_when_there_is_nothing(client):
     assert said["experiment"]["id"] == run.pk
     assert said["metrics_summary"] == {"total_data_points": 0, "available_metrics": [], "step_range": None}
     assert (said["environment_available"], said["file_count"]) == (False, 0)
+
+
+def test_what_the_server_sampled_is_no_metric_of_it(client):
+    run = make_run()
+    store([RunSample(run.pk, 7200, 1.0, {"system/cpu_percent": 50.0})])
+    summary = client.get(f"/api/v2/experiments/{run.pk}").json()["metrics_summary"]
+    assert summary == {"total_data_points": 0, "available_metrics": [], "step_range": None}
 
 
 def test_it_refuses_other_runs(client):

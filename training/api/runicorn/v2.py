@@ -159,7 +159,7 @@ def items_of(runs: RunQuerySet) -> list[Row]:
 
 def metrics_summary(run_id: str) -> Row:
     series = Series.objects.filter(run=run_id)
-    chunks = MetricChunk.objects.filter(group__run=run_id)
+    chunks = MetricChunk.objects.filter(group__run=run_id, group__stream="")
     bounds: Row = chunks.aggregate(min=Min("first_step"), max=Max("last_step"))
     return {
         "total_data_points": series.aggregate(sum=Sum("count"))["sum"] or 0,
