@@ -1,6 +1,6 @@
 """Read the groups of a run: all columns or some, all rows or those of some steps, or what is new."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,24 +65,30 @@ def read_group(group: Group, selection: Selection, dictionary: Objects | None, *
     """A group that stands alone needs no orders: within it, rows are in the order they were said."""
     wanted = selection.wanted(group)
     begin = (selection.since or {}).get(group.pk, 0)
+    chunks: Iterable[Chunk] = chunks_of(group, selection, wanted, needs_orders=not is_alone)
     most = group.rows - begin
-    steps, orders = np.empty(most, np.int64), np.arange(most)
+    if selection.steps is not None:  # few, as a rule: room for all rows of a wide group would cost more than they do
+        chunks = list(chunks)
+        most = min(most, sum(chunk.rows for chunk in chunks))
+    steps = np.empty(most, np.int64)
+    orders = None if is_alone else np.empty(most, np.int64)
     times, values = np.empty(most), np.empty((len(wanted), most))
     filled, is_ascending = 0, True
-    for chunk in chunks_of(group, selection, wanted, needs_orders=not is_alone):
+    for chunk in chunks:
         part = slice(max(0, begin - chunk.number), min(chunk.rows, group.rows - chunk.number))
         into = slice(filled, filled + part.stop - part.start)
         steps[into] = np.frombuffer(chunk.steps, "<i8")[part]
         times[into] = np.frombuffer(chunk.times, "<f8")[part]
         values[:, into] = chunk.values_of(len(wanted))[:, part]
-        if chunk.orders is not None:
+        if orders is not None and chunk.orders is not None:
             orders[into] = np.frombuffer(chunk.orders, "<i8")[part]
         is_behind = filled == 0 or bool(steps[filled] > steps[filled - 1])
         is_ascending = is_ascending and chunk.is_ascending and is_behind
         filled = into.stop
-    said = [group.columns[at] for at in wanted]
-    columns = {name: column(values[at, :filled], kind, dictionary) for at, (name, kind) in enumerate(said)}
-    return Rows(steps[:filled], times[:filled], columns, orders[:filled], is_ascending)
+    names = [group.columns[at] for at in wanted]
+    columns = {name: column(values[at, :filled], kind, dictionary) for at, (name, kind) in enumerate(names)}
+    said = np.arange(filled) if orders is None else orders[:filled]
+    return Rows(steps[:filled], times[:filled], columns, said, is_ascending)
 
 
 def column(values: Floats, kind: str, dictionary: Objects | None) -> Column:

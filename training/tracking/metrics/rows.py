@@ -130,10 +130,10 @@ class StoredRows:
         return self.load([name]).columns[name]
 
     def pieces(self, places: Places | None, size: int) -> Iterator[Table]:
-        places = np.arange(len(self.steps)) if places is None else places
         loaded = max(1, LOAD_BYTES // (VALUE_BYTES * (2 + len(self.names))))
-        for begin in range(0, len(places), loaded):
-            table = self.load(self.names, places[begin : begin + loaded])
+        for begin in range(0, len(self.steps) if places is None else len(places), loaded):
+            part = slice(begin, begin + loaded)
+            table = self.load(self.names, part if places is None else places[part])
             for at in range(0, len(table), size):
                 yield table.taken(slice(at, at + size))
 
@@ -144,7 +144,9 @@ class StoredRows:
             return self._axis.named(names)
         selection = Selection(frozenset(names), (int(steps.min()), int(steps.max())))
         table = table_of(read_groups(self._run_id, self._groups, selection))
-        return table.taken(np.searchsorted(table.steps, steps)).named(names)
+        if len(table) > len(steps) or not isinstance(places, slice):
+            table = table.taken(np.searchsorted(table.steps, steps))
+        return table.named(names)
 
 
 class StoredColumns(Sequence[Floats]):
