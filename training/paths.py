@@ -1,6 +1,7 @@
 """The only place that builds paths of runs. Nothing a user names leaves its root."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ MEDIA_NAME = "media"
 SUMMARY_NAME, STATUS_NAME, ENVIRONMENT_NAME = "summary.json", "status.json", "environment.json"
 
 
+@lru_cache(maxsize=4096)
 def segment(name: str) -> str:
     """`name` as one directory name: percent-encoded, at most 240 bytes, never a reserved word.
 
