@@ -19,7 +19,9 @@ def progress(label: str, total: int | None, *, wanted: bool | None = None) -> It
         with rich_bar(label, total) as advance:
             yield advance
     else:
-        yield PlainBar(label, total).advance
+        bar = PlainBar(label, total)
+        yield bar.advance
+        bar.end()
 
 
 @contextlib.contextmanager
@@ -48,3 +50,8 @@ class PlainBar:
             self._said = share
             whole = f"{share * STEP_PERCENT:3} % of {self._total / 1e6:.1f} MB" if self._total else ""
             print(f"{self._label}: {whole or f'{self._done / 1e6:.0f} MB'}", file=sys.stderr)
+
+    def end(self) -> None:
+        """Where the end was not known, how much it came to be."""
+        if not self._total:
+            print(f"{self._label}: {self._done / 1e6:.1f} MB, done", file=sys.stderr)
