@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests.make import make_client, make_process, make_run, make_sdk_run, make_task, make_user, make_version
 from training import paths
-from training.api.runicorn import runs
+from training.api.runicorn import run_json, runs
 from training.api.runicorn.runs import LOOK
 from training.models import RunArtifact, RunProcess, RunStatus, Usage
 
@@ -96,6 +96,15 @@ def test_it_names_the_directory_that_is_there():
     said = {run["id"]: run["run_dir"] for run in get()}
     assert said == {run.pk: str(run.directory) for run in (renamed, odd, outside)}
     assert said[odd.pk].startswith(str(paths.runs_root()))
+
+
+def test_it_counts_the_artifacts_of_many_runs_as_those_of_few(monkeypatch):
+    monkeypatch.setattr(run_json, "FEW", 1)
+    made = {make_run().pk: count for count in (0, 2, 1)}
+    for run_id, count in made.items():
+        for _ in range(count):
+            RunArtifact.objects.create(run_id=run_id, version=make_version(), usage=Usage.PRODUCED)
+    assert {run["id"]: run["artifacts_created_count"] for run in get()} == made
 
 
 @pytest.mark.database

@@ -1,6 +1,7 @@
 """Runs as the Runicorn API shows them. Lists may have thousands: rows are tuples, and nothing is made twice."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import Count, F, FilteredRelation, Q, TextField
@@ -25,8 +26,8 @@ DETAILS = (EpochSeconds("updated_at"), EpochSeconds("ended_at"), Cast("tags", Te
 SUMMARY, DELETED_AT = Cast("summary", TextField()), EpochSeconds("deleted_at")
 # By run: versions that it made and that it used.
 NONE = (0, 0)
-# Longer lists of ids are slower than all rows, and in the end more than a statement takes.
-MANY = 1000
+# Longer lists of ids are slower than a range of rows, and in the end more than a statement takes.
+FEW = 100
 Counts = Mapping[str, Sequence[int]]
 
 
@@ -43,17 +44,13 @@ def rows_of(runs: RunQuerySet, *more: Any) -> list[tuple[Any, ...]]:
 
 
 def render_rows(rows: Iterable[Sequence[Any]], counts: Counts) -> list[Row]:
-    folders: dict[tuple[str, str], str] = {}
-    found = []
+    root, found = str(paths.runs_root()), []
     for run_id, project, name, dir_name, outside_dir, created, status, pid, value, metric, *_ in rows:
-        key = (project, dir_name or name)
-        if key not in folders:
-            folders[key] = f"{paths.runs_dir(*key)}/"
         made, used = counts.get(run_id, NONE)
         found.append(
             {
                 "id": run_id,
-                "run_dir": outside_dir or folders[key] + run_id,
+                "run_dir": outside_dir or f"{root}/{folder_of(project, dir_name or name)}/{run_id}",
                 "created_time": created,
                 "status": STATUSES[status],
                 "pid": pid,
@@ -68,11 +65,18 @@ def render_rows(rows: Iterable[Sequence[Any]], counts: Counts) -> list[Row]:
     return found
 
 
+@lru_cache(maxsize=4096)
+def folder_of(project: str, name: str) -> str:
+    """Where the runs of this name lie, below the root of all runs: making such a path takes longer than the rest."""
+    return str(paths.runs_dir(project, name).relative_to(paths.runs_root()))
+
+
 def artifact_counts(rows: Sequence[Sequence[Any]]) -> Counts:
-    """Of those of the runs that have any; for many runs those of all are counted."""
-    uses = RunArtifact.objects.order_by()
-    if len(rows) <= MANY:
-        uses = uses.filter(run_id__in=[row[0] for row in rows])
+    """Of those of the runs that have any, and maybe of others."""
+    ids = [row[0] for row in rows]
+    # Ids begin with their second, so those of a page are neighbours.
+    mine = Q(run_id__in=ids) if len(ids) <= FEW else Q(run_id__gte=min(ids), run_id__lte=max(ids))
+    uses = RunArtifact.objects.filter(mine).order_by()
     made, used = (Count("pk", filter=Q(usage=usage)) for usage in (Usage.PRODUCED, Usage.USED))
     return {run_id: counts for run_id, *counts in uses.values_list("run_id").annotate(made=made, used=used)}
 

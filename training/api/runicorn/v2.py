@@ -91,7 +91,7 @@ class ExperimentQuery(RunicornView):
         size = query_int(query, "per_page", default=PER_PAGE, at_least=1, at_most=MOST_PER_PAGE)
         order_by, descending = order_of(query), query_flag(query, "order_desc", default=True)
         ids, total = query_of(query).page(number=number, size=size, order_by=order_by, descending=descending)
-        found = {item["id"]: item for item in items_of(Run.objects.filter(pk__in=ids))}
+        found = {item["id"]: item for item in items_of(Run.objects.filter(pk__in=ids).order_by())}
         return json_response(
             {
                 "experiments": [found[run_id] for run_id in ids if run_id in found],
