@@ -32,7 +32,7 @@ check: $(VENV)/.installed-dev
 # Everything on SQLite, in parallel: tests wait more than they work. Then what databases and queues must guarantee,
 # again on PostgreSQL and Redis: one process, for several would be longer at finding the few tests than at running them.
 TEST_WORKERS ?= 4
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev $(VENV)/peers/.installed
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m "database or queue"
 
@@ -54,9 +54,13 @@ $(VENV)/.installed: requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-peers.txt $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peers -r requirements-peers.txt
+	@touch $@
+
+# Only tests use them: `make check` leaves them alone.
+$(VENV)/peers/.installed: requirements-peers.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/peers -r $<
 	@touch $@
 
 $(BIN)/python:
