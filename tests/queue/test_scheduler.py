@@ -307,7 +307,8 @@ def test_a_pass_over_a_thousand_tasks_is_as_many_queries_as_one_over_ten(user: U
     line_up(user, 990, gpus=2, cpus=0)
     with CaptureQueriesContext(connection) as over_thousand:
         schedule()
-    assert len(over_thousand) == len(over_ten) <= 10
+    most = 10 + (connection.vendor == "postgresql")  # there the lock is a query
+    assert len(over_thousand) == len(over_ten) <= most
     assert not Task.objects.filter(waiting_reason="").exists()
 
 
