@@ -76,10 +76,15 @@ def keepable(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def number(value: Any) -> float | None:
     """`value` as a number to compare, None when it is none or not finite."""
+    found = as_float(value)
+    return found if found is not None and math.isfinite(found) else None
+
+
+def as_float(value: Any) -> float | None:
+    """None for what is no number."""
     if isinstance(value, bool | str) or value is None:
         return None
     try:
-        found = float(value)
+        return float(value)
     except Exception:  # noqa: BLE001 - as above
         return None
-    return found if math.isfinite(found) else None

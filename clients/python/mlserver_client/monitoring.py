@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlserver_client.lines import number
+from mlserver_client.lines import as_float, number
 
 
 @dataclass
@@ -61,13 +61,3 @@ class Monitor:
                 about = rule.message or f"{rule.metric} is {value:g}"
                 said.append(f"{rule.name}: {about} at step {step}")
         return said
-
-
-def as_float(value: Any) -> float | None:
-    """None for what is no number."""
-    if isinstance(value, bool | str) or value is None:
-        return None
-    try:
-        return float(value)
-    except Exception:  # noqa: BLE001 - values are the user's objects: converting them may raise anything
-        return None
