@@ -65,7 +65,7 @@ def test_returns_409_when_the_id_is_taken(client):
         ("id", RUN_ID + "\n"),
         ("id", None),
         ("project", "a/b"),
-        ("name", "n" * 201),
+        ("name", "n" * 256),
         ("tags", {}),
         ("config", [1]),
         ("pid", 0),
