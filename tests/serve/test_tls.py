@@ -1,11 +1,13 @@
 """HTTPS by serve itself."""
 
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.serving import RunningServer
 
@@ -42,3 +44,17 @@ def test_it_answers_https_and_keeps_cookies_to_it(
     cookies = httpx.get(f"{server.url}/admin/login/").headers.get_list("set-cookie")
     assert [cookie for cookie in cookies if "; Secure" not in cookie] == []
     assert any(cookie.startswith("csrftoken=") for cookie in cookies)
+
+
+def test_web_sockets_are_encrypted_too(server: RunningServer, certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    server.is_healthy = lambda: "dashboard" in server.said()  # type: ignore[method-assign]  # it asks without TLS
+    server.start("--tls-cert", str(cert), "--tls-key", str(key))
+    path = "/api/runs/20200101_000000_abcdef/logs/ws"
+
+    with connect(
+        f"wss://127.0.0.1:{server.port}{path}",
+        ssl=ssl.create_default_context(cafile=str(cert)),
+        additional_headers={"X-API-Key": server.key},
+    ) as socket:
+        assert list(socket) == ["[error] run not found"]
