@@ -40,6 +40,8 @@ def seen(api: Client, task: Task) -> dict[str, object]:
     if newest is not None:
         assert [it["id"] for it in runs] == [newest["id"]] and runs[0]["name"] == "fit"
         assert api.get(f"/api/runs/{newest['id']}").json()["status"] == runs[0]["status"]
+        assert api.get(f"/api/v2/experiments/{newest['id']}").json()["experiment"]["status"] == runs[0]["status"]
+        assert [it["status"] for it in api.get("/api/v2/experiments").json()["experiments"]] == [runs[0]["status"]]
     return {
         "native": (native["status"], newest and newest["status"]),
         "flowline": api.get(f"/api/task/{task.pk}").json()["status"],
