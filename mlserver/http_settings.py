@@ -47,6 +47,11 @@ SPECTACULAR_SETTINGS = {
     "SORT_OPERATIONS": "mlserver.api.docs.in_document_order",
     "ENUM_NAME_OVERRIDES": {
         **{name: f"training.models.{name}" for name in ("TaskStatus", "RunStatus", "ExitClass", "EventType", "Source")},
+        "FlowlineTaskStatus": ["queued", "running", "completed", "failed", "stopped"],
+        "FlowlineProcessStatus": ["running", "killing", "stopped", "completed", "failed"],
+        "FlowlineGpuStatus": ["available", "disabled"],
+        "JobStatus": ["Pending", "Creating", "Running", "Completed", "Failed", "ManualTermination"],
+        "PodPhase": ["Pending", "Running", "Succeeded", "Failed"],
         "KeyState": "mlserver.accounts.models.KEY_STATES",
         "DatasetFormat": "registry.models.DatasetFormat",
         "RunicornStatus": "training.api.runicorn.statuses.WORDS",

@@ -93,11 +93,11 @@ class PlainLogFile(s.Serializer[dict[str, object]]):
     modified = s.CharField(help_text="YYYY-MM-DD HH:MM:SS, the server's clock")
 
 
-class LogLine(s.Serializer[dict[str, object]]):
+class ParsedLine(s.Serializer[dict[str, object]]):
     timestamp = s.CharField(help_text="empty where the line does not say")
     level = s.CharField(help_text="likewise")
     message = s.CharField()
 
 
 class LogLines(s.Serializer[dict[str, object]]):
-    lines = LogLine(many=True)
+    lines = ParsedLine(many=True)

@@ -5,7 +5,7 @@ from rest_framework import serializers as s
 from mlserver.api.jobs_view import success_schema
 
 
-class Label(s.Serializer[dict[str, object]]):
+class JobLabel(s.Serializer[dict[str, object]]):
     key = s.CharField()
     value = s.CharField(allow_blank=True)
 
@@ -43,7 +43,7 @@ class JobItem(s.Serializer[dict[str, object]]):
     userId = s.CharField()
     owner = s.CharField()
     ownerName = s.CharField()
-    labels = Label(many=True)
+    labels = JobLabel(many=True)
     jobType = s.CharField(allow_blank=True)
     description = s.CharField(allow_blank=True)
 
@@ -84,7 +84,7 @@ class JobCreation(s.Serializer[dict[str, object]]):
     maxRetries = s.IntegerField(required=False, min_value=0, max_value=10, default=0)
     timeout = s.IntegerField(required=False, min_value=1, help_text="seconds")
     workingDir = s.CharField(required=False)
-    labels = Label(many=True, required=False)
+    labels = JobLabel(many=True, required=False)
     description = s.CharField(required=False)
     taskParams = s.JSONField(required=False)
 
