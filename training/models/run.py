@@ -3,7 +3,6 @@
 import json
 import re
 import secrets
-import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from gpus.models import Node
 from mlserver.errors import Invalid
 from mlserver.text import storable
 from training import paths
+from training.models.best_metric import best_metric_of
 from training.models.end_rank import EndRank
 from training.models.event import Event
 from training.models.mentions import mentions
@@ -59,7 +59,6 @@ def new_run_id(at: datetime | None = None) -> str:
 
 
 MAX_SUMMARY_BYTES = 64 * 1024
-BEST_COLUMNS = ("best_metric_name", "best_metric_value", "best_metric_step", "best_metric_mode")
 # The exit reason of a run outside the queue whose process is gone, in the word that the tracking API has for it.
 PROCESS_NOT_FOUND = "process_not_found"
 
@@ -72,25 +71,6 @@ def directory_of(row: Mapping[str, Any]) -> Path:
     if row["outside_dir"]:
         return Path(row["outside_dir"])
     return paths.run_dir(row["project"], row["dir_name"] or row["name"], row["id"])
-
-
-def best_metric_of(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a run that the members `best_metric_*` of its summary fill; values of a wrong type are left out.
-
-    Runicorn's tracking library writes them: `best_metric_value`, `_name`, `_step` and `_mode` (max or min).
-    """
-    value, name = summary.get("best_metric_value"), summary.get("best_metric_name")
-    step, mode = summary.get("best_metric_step"), summary.get("best_metric_mode")
-    found: dict[str, Any] = {}
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
-        found["best_metric_value"] = float(value)
-    if isinstance(name, str):
-        found["best_metric_name"] = storable(name)[:255]
-    if isinstance(step, int) and not isinstance(step, bool) and abs(step) < 2**63:
-        found["best_metric_step"] = step
-    if mode in ("max", "min"):
-        found["best_metric_mode"] = mode
-    return found
 
 
 # Columns behind those that an index is ordered by.

@@ -10,7 +10,8 @@ from django.utils import timezone
 from mlserver.api.reading import Row
 from training.api.native.gpus_of_runs import gpus_of_runs
 from training.models import Run, Series
-from training.models.run import BEST_COLUMNS, directory_of
+from training.models.best_metric import BEST_COLUMNS
+from training.models.run import directory_of
 
 COLUMNS = (
     "id", "project", "name", "source", "status", "exit_class", "exit_code", "exit_signal", "exit_reason", "is_stale",

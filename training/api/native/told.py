@@ -16,7 +16,8 @@ from mlserver.api.rendering import json_response
 from mlserver.errors import NotFound
 from training.api.native.lookup import told_run, visible_run
 from training.models import RunEnvironment
-from training.models.run import BEST_COLUMNS, MAX_SUMMARY_BYTES
+from training.models.best_metric import BEST_COLUMNS
+from training.models.run import MAX_SUMMARY_BYTES
 from training.tracking import spool, told
 
 # Hundreds of packages, and the changes since the commit.
