@@ -53,6 +53,16 @@ def test_it_is_a_conflict_in_a_wrong_state_and_changes_nothing(act: Any, state: 
     assert not Event.objects.exists()
 
 
+@pytest.mark.parametrize("act", [retry_task, delete_task, stop_task])
+def test_a_task_that_was_stopped_and_deleted_does_not_come_back(act: Any) -> None:
+    now = timezone.now()
+    task = make_task(status="stopped", stop_requested_at=now, deleted_at=now, pending_runs=0)
+    with pytest.raises(Conflict, match=f"task {task.pk} is deleted: "):
+        act(task)
+    task.refresh_from_db()
+    assert (task.status, task.pending_runs, task.deleted_at) == ("stopped", 0, now)
+
+
 @pytest.mark.parametrize("state", ["held", "waiting"])
 def test_stop_ends_a_task_without_runs_at_once(state: str) -> None:
     task = stop_task(task_in(state), "stopped by ada")

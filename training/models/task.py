@@ -269,9 +269,9 @@ class Task(models.Model):
         with transaction.atomic(savepoint=False):
             if idle is not None and Task.objects.locked(self.pk) and not self.has_active_runs():
                 changes |= {"status": idle} | ({"ended_at": timezone.now()} if idle in ENDED else {})
-            # One that was deleted while it ran still comes to its end, and to nothing else.
             mine = Task.objects.filter(pk=self.pk, status__in=expected)
-            if self.stop_requested_at is None:
+            if changes.get("status") not in ENDED:
+                # One that was deleted while it ran still comes to its end, and to nothing else.
                 mine = mine.filter(deleted_at=None)
             changed = mine.update(**changes)
             if changed and reason:
