@@ -19,6 +19,8 @@ from training.queue.submit import submit
 GRACE_S = 30
 PROJECT = "jobs"
 MAX_REPLICAS = 8
+# Of a number that comes as text: Python refuses to read one of thousands.
+MOST_DIGITS = 9
 PRIORITIES = {"high": 50, "normal": 0, "low": -50}
 
 
@@ -197,7 +199,8 @@ def gpus_of_resources(resources: object) -> object:
     for item in resources if isinstance(resources, list) else []:
         if isinstance(item, Mapping) and "gpu" in str(item.get("name") or item.get("type") or "").lower():
             count = item.get("count", item.get("value"))
-            return int(count) if isinstance(count, str) and count.isdecimal() else count
+            is_number = isinstance(count, str) and count.isdecimal() and len(count) <= MOST_DIGITS
+            return int(count) if is_number else count
     return None
 
 

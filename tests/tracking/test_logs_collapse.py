@@ -141,3 +141,8 @@ def test_without_collapse_a_follower_gets_every_byte_of_a_bar(log: WrittenLog, m
         log.write(f"\r{percent}%")
         seen += "".join(line.text for line in followed.advance())
     assert seen == "\r0%\r1%\r2%"
+
+
+def test_a_move_by_more_lines_than_any_screen_has_is_none(log: WrittenLog) -> None:
+    log.write(f"first\nsecond \x1b[{'9' * 5000}A\nthird\x1b[A\n")
+    assert collapsed(log) == ["first", "second ", "third"]

@@ -58,7 +58,9 @@ def test_it_asks_the_database_little(api, owner, django_assert_num_queries):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("word", "status"), [("x", 400), ("-1", 400), ("9" * 20, 400), ("4711", 404)])
+@pytest.mark.parametrize(
+    ("word", "status"), [("x", 400), ("-1", 400), ("9" * 20, 400), ("0" * 12 + "9" * 5000, 400), ("4711", 404)]
+)
 def test_it_does_not_kill(api, word, status):
     answer = api.post(f"{LIST}/{word}/kill")
     assert answer.status_code == status and answer.json()["success"] is False and answer.json()["error"]

@@ -18,7 +18,7 @@ from training.models.run import ACTIVE
 from training.queue.control import stop_task
 
 TAGS = ["flowline"]
-LARGEST = 2**31 - 1
+LARGEST, MOST_DIGITS = 2**31 - 1, 10
 PROCESS = OpenApiParameter("process_id", int, "path", description="the PID, or the number of `process_id`")
 
 
@@ -54,7 +54,7 @@ class ProcessKill(FlowlineView):
 
 def find_process(text: str) -> RunProcess:
     """By PID, a live one before others; else by number. Raises BadRequest and NotFound."""
-    if not (text.isascii() and text.isdigit()) or int(text[:12]) > LARGEST:
+    if not (text.isascii() and text.isdigit()) or len(text) > MOST_DIGITS or int(text) > LARGEST:
         raise BadRequest(f"process_id: {shown(text)} is not a whole number")
     managed = RunProcess.objects.filter(run__task__deleted_at=None).exclude(run__task=None).select_related("run__task")
     by_pid = managed.filter(pid=int(text))

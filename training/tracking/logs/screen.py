@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 # Parameters, intermediate bytes, final byte.
 SEQUENCE = re.compile(rb"\x1b\[([0-?]*)[ -/]*([@-~])")
-MOVE = re.compile(rb"\x1b\[(\d*)([AB])")
-UPWARD = re.compile(rb"\x1b\[\d*A")
+# With more digits it is none: no screen has so many lines, and Python refuses to read a number of thousands.
+MOVE = re.compile(rb"\x1b\[(\d{0,99})([AB])")
+UPWARD = re.compile(rb"\x1b\[\d{0,99}A")
 ESCAPE = b"\x1b["
 
 
