@@ -104,6 +104,18 @@ def test_it_refuses(api, body, said):
     assert said in answer.json()["message"] and not Task.objects.exists()
 
 
+def test_mounts_hide_no_other_field(api):
+    task = created(api, **MINIMAL, mounts={"jobName": "another", "envs": [1], "volumes": ["/data"]})
+    config = api.get(f"/api/jobs/{task.job_id}").json()["data"]["config"]
+    assert (config["jobName"], config["envs"], config["volumes"]) == (task.name, [], ["/data"])
+
+
+def test_a_number_of_gpus_that_is_none_is_refused(api):
+    resources = [{"name": "gpu", "count": "9" * 5000}]
+    refused = create(api, taskParams=SPEC | {"jobSpec": SPEC["jobSpec"] | {"resources": resources}})
+    assert refused.status_code == 400 and "gpuCount" in refused.json()["message"]
+
+
 @pytest.mark.parametrize("value", ["{", "[]", 7, '"x"', "[" * 100_000])
 def test_unreadable_task_params_are_bad_json(api, value):
     answer = create(api, taskParams=value)

@@ -16,6 +16,9 @@ COLUMNS = (
     "description", "job", "newest_run_status",
 )  # fmt: skip
 
+# How the two forms of the client call what is mounted.
+MOUNTS = ("volumes", "datasources")
+
 
 def with_run_status(tasks: "QuerySet[Task]") -> "QuerySet[Task]":
     """Adds `newest_run_status`."""
@@ -79,7 +82,7 @@ def config_of(task: Task, *, may_see_env: bool) -> Row:
         "labels": task.labels,
         "description": task.description,
         "jobType": task.job.get("jobType", ""),
-        **task.job.get("mounts", {}),
+        **{name: value for name, value in task.job.get("mounts", {}).items() if name in MOUNTS},
     }
 
 
