@@ -1,18 +1,20 @@
 """What the FlowLine API asks of tasks: a shell command, parameters that become options, and a number of runs."""
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from gpus.models import Gpu
-from mlserver.errors import shown
+from mlserver.errors import Conflict, shown
 from training.models import Source, Task
+from training.queue.control import delete_task
 from training.queue.spec import Refused, TaskSpec, checked, is_json, optional, text, whole
 from training.queue.submit import submit
 
@@ -53,7 +55,7 @@ def existing_directory(value: object) -> str:
     path = text(500)(value)
     if not path:
         return ""
-    if not path.startswith("/") or not Path(path).is_dir():
+    if not path.startswith("/") or not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where it may not look
         raise Refused(f"{shown(value)} is not an absolute path of a directory that exists on the server")
     return path
 
@@ -105,6 +107,17 @@ def copy(original: Task, order: Mapping[str, Any], *, owner: User) -> Task:
         gpu_memory_mib=original.gpu_memory_mib,
     )
     return submit(spec, owner=owner, source=Source.FLOWLINE)
+
+
+def delete(task: Task) -> None:
+    """Out of the lists, one that waits after its stop, both or neither. Raises Conflict while a process of it runs."""
+    with transaction.atomic():
+        task = Task.objects.select_for_update(no_key=True).get(pk=task.pk)  # so nothing of it is placed meanwhile
+        if task.has_active_runs():
+            raise Conflict(f"task {task.pk} has a running process: kill it first")
+        if not task.has_ended:
+            task.request_stop("deleted before it started")
+        delete_task(task)
 
 
 def spec_of(

@@ -59,6 +59,7 @@ def test_it_runs_on_the_cpu_where_there_is_no_gpu(api, settings):
         ({"cmd": "true", "config_dict": {"a; rm -rf": 1}}, "config_dict"),
         ({"cmd": "true", "working_dir": "relative"}, "working_dir"),
         ({"cmd": "true", "working_dir": "/no/such/place"}, "working_dir"),
+        ({"cmd": "true", "working_dir": "/" + "a" * 400}, "working_dir"),
     ],
 )
 def test_it_refuses(api, body, said):

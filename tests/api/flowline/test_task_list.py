@@ -82,6 +82,14 @@ def test_it_does_not_remove_a_running_task_or_that_of_somebody_else(api, owner):
     assert not Task.objects.exclude(deleted_at=None).exists()
 
 
+def test_a_removal_that_fails_stops_nothing(api, owner, monkeypatch):
+    task = make_task(owner)
+    monkeypatch.setattr(Task, "delete_softly", lambda task: False)
+    assert api.delete(f"/api/task/{task.pk}").status_code == 409
+    task.refresh_from_db()
+    assert (task.status, task.stop_requested_at) == ("waiting", None)
+
+
 def test_unknown_tasks_and_no_key(api):
     assert api.get("/api/task/77").json() == {"error": "Task not found"}
     assert api.get("/api/task/77").status_code == api.delete("/api/task/77").status_code == 404

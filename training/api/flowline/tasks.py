@@ -12,7 +12,7 @@ from mlserver.api.flowline_view import FlowlineView
 from mlserver.api.idempotency import idempotent
 from mlserver.api.reading import Row
 from mlserver.api.rendering import json_response
-from mlserver.errors import Conflict, NotFound
+from mlserver.errors import NotFound
 from training import flowline
 from training.api.flowline.schemas import (
     Done,
@@ -26,7 +26,6 @@ from training.api.flowline.schemas import (
 )
 from training.api.flowline.task_json import render_tasks, task_rows
 from training.models import DispatchLoop, Task
-from training.queue.control import delete_task
 from training.queue.scheduler import schedule_and_launch
 
 TAGS = ["flowline"]
@@ -79,11 +78,7 @@ class TaskDetail(FlowlineView):
         """F14, F17: it leaves the lists; its runs and logs stay. 409 while a process of it runs."""
         task = find_task(task_id)
         require_owner(request, task)
-        if task.has_active_runs():
-            raise Conflict(f"task {task_id} has a running process: kill it first")
-        if not task.has_ended:
-            task.request_stop("deleted before it started")
-        delete_task(Task.objects.get(pk=task_id))
+        flowline.delete(task)
         return json_response({"success": True})
 
 
