@@ -4,6 +4,7 @@ import csv
 import hashlib
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -165,7 +166,7 @@ def import_rows(
     path: Path, rows: Iterable[TableRow], *, owner: User, function: TaskFunction | None = None, dry_run: bool = False
 ) -> Imported:
     """Submit what each row still needs. A row whose task of an earlier import has not ended is that task."""
-    known = tasks_of_table(path)
+    known = tasks_of_table(path, owner)
     found = Imported()
     for row in rows:
         if row.problem:
@@ -210,11 +211,11 @@ def mark(path: Path, number: int) -> str:
     return f"table:{digest}:{number}"
 
 
-def tasks_of_table(path: Path) -> dict[int, Task]:
-    """Row number -> its task that has not ended."""
-    prefix = mark(path, 0)[:-1]
-    unended = Task.objects.visible().filter(source=Source.FLOWLINE, status__in=UNENDED).order_by("pk")
-    return {int(tag.removeprefix(prefix)): task for task in unended for tag in task.tags if tag.startswith(prefix)}
+def tasks_of_table(path: Path, owner: User) -> dict[int, Task]:
+    """Row number -> its task that has not ended. Anybody may give any tag to a task of their own."""
+    number = re.compile(re.escape(mark(path, 0)[:-1]) + r"(\d{1,9})", re.ASCII)
+    mine = Task.objects.visible().filter(owner=owner, source=Source.FLOWLINE, status__in=UNENDED).order_by("pk")
+    return {int(found[1]): task for task in mine for tag in task.tags if (found := number.fullmatch(tag))}
 
 
 def write_run_numbers(path: Path, numbers: Mapping[int, int]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook, load_workbook
 
-from tests.make import make_node, make_user
+from tests.make import make_node, make_task, make_user
 from training.models import Task
 from training.task_table import TaskFunction, import_rows, read_rows, write_run_numbers
 
@@ -75,6 +75,16 @@ def test_a_second_import_finds_the_tasks_of_the_first(table):
     }
     Task.objects.filter(pk=first.tasks[1].pk).update(status="completed")
     assert import_rows(table, read_rows(table, has_function=False), owner=owner).new == [1]
+
+
+def test_a_tag_that_looks_like_one_of_a_row_changes_nothing(table):
+    make_node()
+    rows = read_rows(table, has_function=False)
+    first = import_rows(table, rows, owner=(owner := make_user("ada"))).tasks[0]
+    others = make_task(make_user("eve"), source="flowline", status="held", tags=first.tags)
+    Task.objects.filter(pk=first.pk).update(tags=[f"{first.tags[0]}x", *first.tags])
+    found = import_rows(table, rows, owner=owner)
+    assert found.new == [] and found.tasks[0] == first != others
 
 
 def test_with_a_function_no_command_is_needed(table, tmp_path):
