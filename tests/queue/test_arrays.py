@@ -99,6 +99,22 @@ def test_a_parameter_for_nothing_is_refused_in_a_shell() -> None:
 
 
 @pytest.mark.parametrize(
+    "values",
+    [
+        {"command": ["x", "{a}" * 40_000], "array": [{"a": "b" * 100_000}]},
+        {"command": "x {a}" + "{a}" * 10_000, "array": [{"a": "'" * 1000}]},
+        {"command": ["x"], "env": {"A": "b" * 40_000}, "array": 1000},
+        {"command": ["x"], "config": {"a": list(range(8000))}, "array": 1000},
+    ],
+    ids=["command", "quoted", "env", "config"],
+)
+def test_tasks_that_would_say_too_much_together_are_refused_before_they_are_made(values: Any) -> None:
+    with pytest.raises(Invalid, match="more than 33554432 characters together"):
+        submitted(**values)
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
     "value", [0, 1001, True, "3", [], [1], [{"a b": 1}], [{"": 1}], [{"array_index": 1}], [{"a": []}]]
 )
 def test_it_refuses(value: object) -> None:

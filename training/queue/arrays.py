@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,10 @@ from mlserver.text import is_storable
 from training.queue.refused import Refused
 
 MOST = 1000
+# Characters that all tasks of an array may say together, each for itself: they are made at once.
+MOST_CHARACTERS = 32 * 1024**2
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 INDEX = "array_index"
 Parameters = Mapping[str, Any]
 Command = str | list[str]
@@ -45,6 +49,21 @@ def product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return sets
 
 
+def check_size(command: Command, env: Mapping[str, str], array: Sequence[Parameters], others: object) -> None:
+    """Raises Invalid, before anything is made, where the tasks of an array would say too much together.
+
+    `others` is what each says beside its command and `env`, as values of JSON.
+    """
+    text = _text_of(command, env)
+    places, each = Counter(PLACE.findall(text)), len(text) + len(json.dumps(others))
+    size = 0
+    for parameters in array:
+        lengths = {name: len(shlex.quote(word_of(value))) for name, value in parameters.items()}
+        size += each + sum((places[name] + 1) * length for name, length in lengths.items())
+        if size > MOST_CHARACTERS:
+            raise Invalid.field("array", f"its tasks would have more than {MOST_CHARACTERS} characters together")
+
+
 def filled(
     command: Command, env: Mapping[str, str], parameters: Parameters, index: int
 ) -> tuple[Command, dict[str, str]]:
@@ -55,7 +74,7 @@ def filled(
     Raises Invalid where it stands nowhere and the command is a string.
     """
     texts = {name: word_of(value) for name, value in parameters.items()}
-    everywhere = "\n".join([*([command] if isinstance(command, str) else command), *env.values()])
+    everywhere = _text_of(command, env)
     unused = [name for name in texts if f"{{{name}}}" not in everywhere]
     if unused and isinstance(command, str):
         raise Invalid.field("array", f"{unused[0]} stands nowhere in the command and env: write {{{unused[0]}}} there")
@@ -67,10 +86,14 @@ def filled(
     return [*words, *(word for name in unused for word in (f"--{name}", texts[name]))], new_env
 
 
+def _text_of(command: Command, env: Mapping[str, str]) -> str:
+    return "\n".join([*([command] if isinstance(command, str) else command), *env.values()])
+
+
 def word_of(value: object) -> str:
     """A parameter as a word of a command line: text as it is, everything else as JSON writes it."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _replaced(text: str, known: Mapping[str, str]) -> str:
-    return re.sub(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}", lambda found: known.get(found[1], found[0]), text)
+    return PLACE.sub(lambda found: known.get(found[1], found[0]), text)

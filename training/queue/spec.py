@@ -10,7 +10,7 @@ from typing import Any
 from mlserver.errors import Invalid
 from mlserver.errors import shown as shown  # of those who check values by rules of their own
 from mlserver.text import is_storable
-from training.queue.arrays import array, filled
+from training.queue.arrays import array, check_size, filled
 from training.queue.labels import label_list
 from training.queue.needs import Need, need_list
 from training.queue.refused import Refused as Refused
@@ -254,10 +254,11 @@ class TaskSpec:
     def members(self) -> list["TaskSpec"]:
         """One spec per task of its array, in order; else itself alone. Parameters come into command, env and config.
 
-        Raises Invalid when a parameter stands nowhere in a command for the shell.
+        Raises Invalid when a parameter stands nowhere in a command for the shell, and for too much text.
         """
         if self.array is None:
             return [self]
+        check_size(self.command, self.env, self.array, [self.config, self.labels, self.tags, self.description])
         made = []
         for index, parameters in enumerate(self.array):
             command, env = filled(self.command, self.env, parameters, index)
