@@ -6,6 +6,8 @@ from django.test import Client
 from mlserver.paths import server_logs_root
 from tests.logs import WrittenLog
 from tests.make import make_process, make_run, make_task
+from training.api.flowline import log_files
+from training.tracking.logs.index import RECORD
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 
@@ -37,6 +39,21 @@ def test_sizes_are_those_of_all_pieces_of_a_rotated_log(api, process, log):
         log.write(word).rotate()
         sizes = {file["name"]: file["size"] for file in api.get("/api/logs").json()}
     assert sizes == {f"{process.pk - 1}.out": 14, f"{process.pk - 1}.err": 0}
+
+
+def test_sizes_are_summed_piece_by_piece(api, process, log, monkeypatch):
+    monkeypatch.setattr(log_files, "BLOCK_BYTES", 2 * RECORD.size)
+    for word in ("one\n", "two\n", "three\n"):
+        log.write(word).write("!", "stderr")
+    assert [file["size"] for file in api.get("/api/logs").json()] == [14, 3]
+
+
+def test_it_reads_nothing_of_runs_but_where_their_files_lie(api, log, django_assert_num_queries):
+    log.write("one\n")
+    api.get("/api/logs")
+    with django_assert_num_queries(2) as asked:
+        api.get("/api/logs")
+    assert not any(f'"{column}"' in query["sql"] for query in asked for column in ("config", "summary", "notes"))
 
 
 def test_it_lists_the_logs_of_the_server_and_no_other_files(api):

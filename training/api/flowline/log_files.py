@@ -17,6 +17,7 @@ from mlserver.paths import server_logs_root
 from training import paths
 from training.api.flowline.process_json import number_of
 from training.models import Run, RunProcess
+from training.models.run import DIRECTORY_COLUMNS
 from training.tracking.logs import Stream
 from training.tracking.logs.files import opened_index, opened_log
 from training.tracking.logs.index import RECORD
@@ -27,6 +28,9 @@ SERVER_LOG = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.log")
 STREAMS = {"out": Stream.STDOUT, "err": Stream.STDERR}
 INDEX_ROW = np.dtype({"names": ["length", "stream"], "formats": ["<u4", "u1"], "offsets": [16, 20], "itemsize": 24})
 assert INDEX_ROW.itemsize == RECORD.size
+# An index may be as long as a log; a piece of it is in memory.
+BLOCK_BYTES = 65_536 * RECORD.size
+COLUMNS = ("run", "rank", "ended_at", *(f"run__{name}" for name in DIRECTORY_COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def file_of(name: str, path: Path) -> LogFile:
 
 def process_files() -> Iterator[LogFile]:
     managed = RunProcess.objects.filter(run__task__deleted_at=None).exclude(run__task=None).exclude(pid=None)
-    for process in managed.select_related("run").order_by("-pk")[:MOST_PROCESSES]:
+    newest = managed.select_related("run").only(*COLUMNS).order_by("-pk")[:MOST_PROCESSES]
+    for process in newest:
         with opened_log(process.run, process.rank) as log:
             if log is None:
                 continue
@@ -77,11 +82,15 @@ def stream_sizes(run: Run, rank: int) -> dict[int, int]:
 @lru_cache(maxsize=MOST_PROCESSES)
 def _sizes(run: Run, rank: int, newest_piece: int, index_size: int) -> dict[int, int]:
     """`newest_piece` is part of the key alone: a log that was rotated may have an index of the same size as before."""
+    sums = np.zeros(256, np.int64)
     with opened_index(run, rank) as index:
-        data = index.read(0, index_size - index_size % RECORD.size) if index is not None else b""
-    rows = np.frombuffer(data[: len(data) - len(data) % RECORD.size], INDEX_ROW)
-    sums = np.bincount(rows["stream"], weights=rows["length"], minlength=3)
-    return {stream: int(total) for stream, total in enumerate(sums)}
+        if index is None:
+            return {}
+        for start in range(0, index_size, BLOCK_BYTES):
+            data = index.read(start, min(start + BLOCK_BYTES, index_size))
+            rows = np.frombuffer(data[: len(data) - len(data) % RECORD.size], INDEX_ROW)
+            sums += np.bincount(rows["stream"], weights=rows["length"], minlength=256).astype(np.int64)
+    return {stream: int(sums[stream]) for stream in STREAMS.values()}
 
 
 def find_process_log(name: str) -> tuple[RunProcess, Stream] | None:
