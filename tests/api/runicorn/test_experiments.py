@@ -124,6 +124,7 @@ def test_it_finds_runs_by_project_tags_and_text(client):
     assert ids(client, SEARCH, archived="true", text="residual") == [gone.pk]
     assert ids(client, SEARCH) == [a.pk, b.pk]
     assert client.get(SEARCH, {"archived": "maybe"}).status_code == 400
+    assert client.get(SEARCH, {"tags": ",".join(map(str, range(101)))}).status_code == 400
 
 
 def test_it_looks_whether_running_runs_are_there():

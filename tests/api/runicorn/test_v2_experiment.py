@@ -62,6 +62,8 @@ def test_it_counts_files_to_a_limit_and_follows_no_links(tmp_path):
         (tmp_path / "inner" / str(n)).touch()
     assert len(list(files_in(tmp_path))) == 5
     assert len(list(files_in(tmp_path, 3))) == 3
+    assert list(files_in(tmp_path, 1)) == [], "directories are looked into to the same limit"
+    assert list(files_in(tmp_path / "inner" / "loop")) == []
 
 
 def test_its_queries_are_counted(client, django_assert_num_queries):

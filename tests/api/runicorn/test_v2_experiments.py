@@ -144,7 +144,8 @@ def test_a_page_behind_the_end_is_empty(client):
 @pytest.mark.parametrize(
     "query",
     [
-        "status=done", "status=finished,x", "order_by=name", "order_by=id;drop", "order_by=", "order_desc=yes",
+        "status=done", "status=finished,x", "tags=" + ",".join(map(str, range(101))),
+        "order_by=name", "order_by=id;drop", "order_by=", "order_desc=yes",
         "include_deleted=2", "page=0", "page=x", "page=1.5", "page=", "per_page=0", "per_page=1001", "per_page=-1",
         "created_after=x", "created_after=nan", "created_before=inf", "best_metric_min=one", "best_metric_max=1e999",
     ],

@@ -12,7 +12,7 @@ from mlserver.api.runicorn_view import RunicornView
 from training.api.runicorn.bodies import body_of, flag, words
 from training.api.runicorn.lookup import find_run
 from training.api.runicorn.queries import limit, statuses, word
-from training.api.runicorn.queries import words as listed
+from training.api.runicorn.queries import tags as asked_tags
 from training.api.runicorn.run_json import list_details
 from training.api.runicorn.schemas import RUN, TAGS, Described, RunDetail, RunIdField
 from training.execution.liveness import check_outside_runs
@@ -104,7 +104,7 @@ class ExperimentSearch(RunicornView):
         runs = Run.objects.deleted() if query_flag(query, "archived") else Run.objects.visible()
         if project := word(query, "project"):
             runs = runs.filter(project=project)
-        for tag in listed(query, "tags"):
+        for tag in asked_tags(query):
             runs = runs.tagged(tag)
         if text := word(query, "text"):
             runs = runs.mentioning(text)

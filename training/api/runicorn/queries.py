@@ -8,6 +8,7 @@ from mlserver.errors import Invalid, shown
 from training.api.runicorn.statuses import WORDS, statuses_named
 
 Query = Mapping[str, str]
+MOST_TAGS = 100
 
 
 def word(query: Query, name: str) -> str:
@@ -19,6 +20,14 @@ def words(query: Query, name: str) -> list[str]:
     """Separated by commas, each once."""
     found = (it.strip() for it in word(query, name).split(","))
     return list(dict.fromkeys(it for it in found if it))
+
+
+def tags(query: Query, name: str = "tags") -> list[str]:
+    """Each is a condition of its own, and no database takes any number of them."""
+    found = words(query, name)
+    if len(found) > MOST_TAGS:
+        raise Invalid.field(name, f"{len(found)} tags are more than {MOST_TAGS}")
+    return found
 
 
 def number(query: Query, name: str) -> float | None:

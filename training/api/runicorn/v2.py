@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from django.db.models import Max, Min, Sum
@@ -18,7 +19,7 @@ from mlserver.api.runicorn_view import RunicornView
 from mlserver.api.schema import text_parameter, whole_parameter
 from mlserver.errors import Invalid, shown
 from training.api.runicorn.lookup import find_run
-from training.api.runicorn.queries import Query, number, statuses, word, words
+from training.api.runicorn.queries import Query, number, statuses, tags, word
 from training.api.runicorn.run_json import DELETED_AT, DETAILS, artifact_counts, render_details, rows_of
 from training.api.runicorn.schemas import TAGS, Described, ExperimentItem
 from training.models import MetricChunk, Run, RunEnvironment, Series
@@ -132,7 +133,7 @@ def query_of(query: Query) -> RunQuery:
         project=word(query, "project"),
         name=word(query, "name"),
         statuses=statuses(query),
-        tags=words(query, "tags"),
+        tags=tags(query),
         text=word(query, "search"),
         created_after=number(query, "created_after"),
         created_before=number(query, "created_before"),
@@ -169,9 +170,11 @@ def metrics_summary(run_id: str) -> Row:
 
 
 def files_in(directory: Path, at_most: int = MOST_FILES) -> Iterator[str]:
-    """Their paths; links are not followed."""
+    """Their paths, from no more directories than that; links are not followed."""
     left = at_most
-    for folder, _, names in os.walk(directory):
+    if directory.is_symlink():
+        return
+    for folder, _, names in islice(os.walk(directory), at_most):
         for name in names[:left]:
             yield f"{folder}/{name}"
         left -= min(len(names), left)
