@@ -90,6 +90,20 @@ def test_a_followed_log_comes_as_text_and_as_events(server: RunningServer) -> No
     assert text == "data: two\n\nevent: end\ndata: 3\n\n"
 
 
+def test_a_log_is_followed_from_before_its_job_runs(server: RunningServer) -> None:
+    queue = server.api.post("/api/v1/queues", json={"name": "later", "max_running": 0}).json()
+    waiting, stopped = (create(server, command="echo one", gpuCount=0, queue="later") for _ in range(2))
+    url, events = "/api/jobs/{0}/pods/{0}-master-0/logs?follow=true", {"Accept": "text/event-stream"}
+    with server.api.stream("GET", url.format(stopped), headers=events) as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert server.api.post(f"/api/jobs/{stopped}/stop").status_code == 200
+        assert "".join(answer.iter_text()) == ": still following\n\nevent: end\ndata: null\n\n"
+    with server.api.stream("GET", url.format(waiting)) as answer:
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+        assert server.api.patch(f"/api/v1/queues/{queue['id']}", json={"max_running": 1}).status_code == 200
+        assert "".join(answer.iter_text()) == "one\n"
+
+
 def test_a_terminal_opens_once_beside_a_running_pod(server: RunningServer) -> None:
     job_id = create(server, command="echo up; sleep 60", gpuCount=0, envs={"COLOUR": "blue"})
     until(lambda: log_of(server, job_id) == "up", what="it runs")
