@@ -8,6 +8,7 @@ import psutil
 from gpus.models import Gpu, Node
 from gpus.readings import GpuProcess
 from gpus.telemetry import Look
+from mlserver.text import storable
 
 MAX_COMMAND = 1000
 
@@ -30,8 +31,8 @@ def describe(process: GpuProcess, *, is_ours: bool) -> dict[str, Any]:
         found = psutil.Process(process.pid)
         with found.oneshot():
             facts["started_at_s"] = found.create_time()
-            facts["command"] = " ".join(found.cmdline())[:MAX_COMMAND] or found.name()
-            facts["user"] = found.username()
+            facts["command"] = storable(" ".join(found.cmdline())[:MAX_COMMAND] or found.name())
+            facts["user"] = storable(found.username())
     except (psutil.Error, KeyError):
         pass
     return {"pid": process.pid, "used_memory_mib": process.used_memory_mib, "is_ours": is_ours, **facts}

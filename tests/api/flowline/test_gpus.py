@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -18,6 +20,7 @@ from tests.make import make_client, make_gpu, make_lease, make_node, make_proces
 from tests.serving import RunningServer
 
 pytestmark = pytest.mark.django_db
+SLEEP = "import time; time.sleep(60)"
 
 
 def occupant(pid: int, **facts: object) -> dict[str, object]:
@@ -57,6 +60,16 @@ def test_a_device_that_is_off_or_silent_is_disabled(api, gpu):
 def test_without_gpus_there_are_none(api):
     make_gpu(make_node("elsewhere"))
     assert api.get("/api/gpus").json() == {}
+
+
+def test_a_command_line_that_is_no_text_is_shown_as_far_as_it_is(api, gpu):
+    with subprocess.Popen([sys.executable, "-c", SLEEP, b"\xff\xfe"], stdin=subprocess.DEVNULL) as process:
+        found = describe(GpuProcess(process.pid), is_ours=False)
+        process.kill()
+    Gpu.objects.filter(pk=gpu.pk).update(processes=[found])
+    shown = f"{sys.executable} -c {SLEEP} ??"
+    assert api.get("/api/gpus").json()["0"]["processes"][0]["command"] == shown
+    assert api.get("/api/gpu/0/process").json()[str(process.pid)]["command"] == shown
 
 
 def test_it_shows_processes_of_one_device_ours_with_their_task(api, owner, gpu):
