@@ -96,3 +96,11 @@ def test_a_follower_reads_what_is_new(log: WrittenLog, reads: Reads) -> None:
     log.write("new\n")
     assert [line.text for line in followed.advance()] == ["new"]
     assert reads.data < 4096
+
+
+def test_a_log_that_is_nothing_but_moves_is_looked_at_in_part(run: Run, reads: Reads) -> None:
+    made = WrittenLog(run)
+    made.path.write_text(("up\x1b[Adown\x1b[B" * 4000 + "\x1b[A\n") * 60)
+    assert made.path.stat().st_size > 2 * 1024**2
+    assert {line.text for line in tail(run, selection=Selection(collapse=True)).lines} == {"up", "down"}
+    assert reads.data < 2 * 1024**2

@@ -6,7 +6,7 @@ from itertools import islice
 from training.tracking.logs.index import LogIndex, Record
 from training.tracking.logs.lines import LINE_BYTES, Line, Stretch, line_at, redrawn
 from training.tracking.logs.pieces import LogFile
-from training.tracking.logs.screen import moves_up
+from training.tracking.logs.screen import ESCAPE, moves_up
 from training.tracking.logs.selection import Selection, Stream
 
 FIRST_BLOCK_BYTES, LARGEST_BLOCK_BYTES = 64 * 1024, 4 * 1024**2
@@ -14,8 +14,8 @@ FIRST_BLOCK_BYTES, LARGEST_BLOCK_BYTES = 64 * 1024, 4 * 1024**2
 INDEX_LIMIT = 1024**2
 # Writes of one stream with at most this between them are fetched in one read.
 GAP_BYTES = 4096
-# Lines looked at where they rewrite each other: a tenth of a second.
-REDRAWN_LINES = 50_000
+# Lines looked at where they rewrite each other, and control sequences in them: tenths of a second.
+REDRAWN_LINES, REDRAWN_SEQUENCES = 50_000, 100_000
 
 
 class Backward:
@@ -121,7 +121,8 @@ def _newest_redrawn(source: Backward, wanted: int, selection: Selection) -> list
         cut = 0 if source.has_all else whole.data.find(b"\n") + 1
         if cut or source.has_all:
             found = redrawn(whole.part(cut, len(whole.data)), selection)
-        if len(found) >= wanted or whole.data.count(b"\n") > REDRAWN_LINES:
+        is_much = whole.data.count(b"\n") > REDRAWN_LINES or whole.data.count(ESCAPE) > REDRAWN_SEQUENCES
+        if len(found) >= wanted or is_much:
             break
     return found[-wanted:]
 

@@ -9,7 +9,9 @@ import re
 from dataclasses import dataclass
 
 # Parameters, intermediate bytes, final byte.
-SEQUENCE = re.compile(rb"\x1b\[([0-?]*)[ -/]*([@-~])")
+SEQUENCE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+# All but `m`; removed without a call for each, for a log may hold nothing else.
+NO_COLOUR = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-ln-~]")
 # With more digits it is none: no screen has so many lines, and Python refuses to read a number of thousands.
 MOVE = re.compile(rb"\x1b\[(\d{0,99})([AB])")
 UPWARD = re.compile(rb"\x1b\[\d{0,99}A")
@@ -63,7 +65,7 @@ def strokes(raw: bytes) -> list[tuple[int, bytes]]:
 def last_state(raw: bytes) -> bytes:
     r"""What a progress bar that rewrites its line with `\r` showed last: the last state that is not blank."""
     if ESCAPE in raw:
-        raw = SEQUENCE.sub(lambda found: found[0] if found[2] == b"m" else b"", raw)
+        raw = NO_COLOUR.sub(b"", raw)
     raw = raw.removesuffix(b"\n")
     if b"\r" not in raw:
         return raw
