@@ -39,6 +39,18 @@ def look(run: Run) -> None:
     run.refresh_from_db()
 
 
+def test_scripts_that_made_many_runs_have_their_turn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "FILES_WITHIN_S", 0)
+    runs = [run, *(make_run(node=run.node) for _ in range(2))]
+    for number, one in enumerate(runs):
+        peer_in(one, f"20260307_091502_00000{number}").say(metrics(1, loss=0.5))
+    agent = intake.Intake()
+    assert run.node is not None
+    for count in range(1, 4):
+        agent.take_in_all(run.node)
+        assert RunFolder.objects.count() == count
+
+
 def test_all_it_says_is_that_of_the_tasks_run(run: Run) -> None:
     peer = peer_in(
         run, summary={"note": "x", "best_metric_name": "acc", "best_metric_value": 0.9}, environment={"a": 1}

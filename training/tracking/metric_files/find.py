@@ -37,7 +37,8 @@ class Memory:
     """What one process knows of a run's files; lost, everything is looked at again.
 
     `done`: size of each file up to which there is nothing left to take in. `passed`: how much of the output was
-    searched, beyond what is written down.
+    searched, beyond what is written down. `served_at`, `adopted_at`: when its files, and the runs that its script made,
+    were looked at.
     """
 
     names: list[str] = field(default_factory=list)
@@ -45,6 +46,7 @@ class Memory:
     done: dict[str, int] = field(default_factory=dict)
     passed: dict[str, int] = field(default_factory=dict)
     served_at: float = 0.0
+    adopted_at: float = 0.0
     has_said: bool = False
 
     def news(self, run: Run) -> list[str]:
