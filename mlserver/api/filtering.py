@@ -28,10 +28,17 @@ class Flag(filters.BooleanFilter):
     field_class = StrictBooleanField
 
 
+class WholeField(forms.IntegerField):
+    """What a column can hold: of longer numbers databases and their drivers fail."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=-(2**63), max_value=2**63 - 1, **options)
+
+
 class Id(filters.NumberFilter):
     """The number of a row."""
 
-    field_class = forms.IntegerField
+    field_class = WholeField
 
 
 class Filters(filters.FilterSet):
@@ -57,7 +64,7 @@ def _rule(field: forms.Field) -> str:
     if isinstance(field, StrictBooleanField):
         return "one of true, false, 1, 0"
     if isinstance(field, forms.IntegerField):
-        return "a whole number"
+        return "a whole number of 64 bits"
     if isinstance(field, forms.DateTimeField):
         return "an instant of ISO 8601, as 2026-01-31T12:00:00Z"
     return "text without control characters"

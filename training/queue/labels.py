@@ -16,7 +16,8 @@ def label_list(value: object) -> list[dict[str, str]]:
     clean = {}
     for key, word in pairs:
         if not all(isinstance(part, str) and len(part) <= MAX_LABEL and is_storable(part) for part in (key, word)):
-            raise Refused(f"{shown({key: word})} is not a label: texts of at most {MAX_LABEL} characters without NUL")
+            said = shown({"key": key, "value": word})
+            raise Refused(f"{said} is not a label: texts of at most {MAX_LABEL} characters without NUL")
         if not key or key in clean:
             raise Refused(f"{shown(key)} is the key of two labels" if key else "a label has an empty key")
         clean[key] = word

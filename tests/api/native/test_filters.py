@@ -12,6 +12,8 @@ pytestmark = pytest.mark.django_db
     [
         ("runs?task=x", '"x" must be a whole number'),
         ("runs?task=1.5", '"1.5" must be a whole number'),
+        ("runs?task=9223372036854775808", '"9223372036854775808" must be a whole number of 64 bits'),
+        ("tasks?schedule=-9223372036854775809", '"-9223372036854775809" must be a whole number of 64 bits'),
         ("tasks?created_after=zz", '"zz" must be an instant of ISO 8601, as 2026-01-31T12:00:00Z'),
         (
             "tasks?status=held&status=zz",

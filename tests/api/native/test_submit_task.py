@@ -201,6 +201,7 @@ def test_it_answers_why_a_task_would_wait(client):
         ("queue", "nowhen"),
         ("labels", "a=b"),
         ("labels", [{"key": "a"}]),
+        ("labels", [{"key": [], "value": "b"}]),
         ("labels", {"a": 1}),
         ("labels", [{"key": "a", "value": "b"}, {"key": "a", "value": "c"}]),
         ("description", 7),

@@ -6,17 +6,16 @@
 from typing import Any
 
 import django_filters as filters
-from django import forms
 from django.db.models import QuerySet
 
-from mlserver.api.filtering import Filters, Flag, Id
+from mlserver.api.filtering import Filters, Flag, Id, WholeField
 from training.models import EventType, ExitClass, RunStatus, Source, TaskStatus
 
 
 class Whole(filters.NumberFilter):
     """A whole number."""
 
-    field_class = forms.IntegerField
+    field_class = WholeField
 
 
 class StillHeld(Flag):
