@@ -30,7 +30,8 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python manage.py check
 
 # Everything on SQLite, in parallel: tests wait more than they work; what floods the machine by itself. Then what
-# databases and queues must guarantee, again on PostgreSQL and Redis: one process, for several would be longer at finding the few tests than at running them.
+# databases and queues must guarantee, again on PostgreSQL and Redis: one process, for several would be longer at
+# finding the few tests than at running them.
 TEST_WORKERS ?= 4
 test: $(VENV)/.installed-dev $(VENV)/peers/.installed
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not alone"

@@ -12,7 +12,7 @@ from tests.faults.counting import ended_task, get, log_of, processes_of, running
 from tests.serving import RunningServer, read
 from tests.waiting import until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

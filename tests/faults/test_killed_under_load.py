@@ -11,7 +11,7 @@ import pytest
 from tests.faults.killing import Load, assert_all_arrived, kill_at_random
 from tests.serving import RunningServer
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.alone, pytest.mark.timeout(300)]
 
 KILLS = 25
 
