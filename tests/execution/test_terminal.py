@@ -135,6 +135,7 @@ def test_it_ends_with_the_process_that_opened_it(run: Run, tmp_path: Path) -> No
         "time.sleep(600)\n"
     )
     env = {**os.environ, "MLSERVER_HOME": str(tmp_path), "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    env.pop("PYTEST_XDIST_WORKER", None)  # whose home is another
     with subprocess.Popen([sys.executable, "-c", code, run.pk, RUNAWAY], env=env) as opener:
         pid = pid_in(tmp_path / "work" / "runaway")
         assert is_running(pid)

@@ -1,5 +1,6 @@
 """Dry runs: when and where, by the time limits of what runs and of what is ahead."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,12 @@ from training.queue.spec import TaskSpec
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 NOW = timezone.now().replace(microsecond=0)
+
+
+@pytest.fixture(autouse=True)
+def at_this_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This file may have been read long before its tests get their turn."""
+    monkeypatch.setattr(sys.modules[__name__], "NOW", timezone.now().replace(microsecond=0))
 
 
 @pytest.fixture
