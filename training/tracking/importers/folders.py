@@ -169,12 +169,12 @@ class Intake:
 
 
 def known_of(run_ids: list[str]) -> dict[str, Known]:
-    """By id; four queries for all of them."""
+    """By id; four queries for all of them. What another import makes between two of them is left to it."""
     runs = Run.objects.filter(pk__in=run_ids).in_bulk()
     found = {run_id: Known(run) for run_id, run in runs.items()}
-    for row in RunFolder.objects.filter(run__in=run_ids).exclude(root=None):
+    for row in RunFolder.objects.filter(run__in=list(runs)).exclude(root=None):
         found[row.run_id].folder = row
-    spools = Spool.objects.filter(run__in=run_ids, file=SpoolFile.name)
+    spools = Spool.objects.filter(run__in=list(runs), file=SpoolFile.name)
     for run_id, offset in spools.values_list("run", "offset"):
         found[run_id].offset = offset
     for alias, run_id in RunAlias.objects.filter(alias__in=run_ids).values_list("alias", "run"):
