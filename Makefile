@@ -29,13 +29,13 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
 
-# Everything on SQLite, in parallel: tests wait more than they work; what floods the machine by itself. Then what
+# Everything on SQLite, in parallel: tests wait more than they work; what takes the machine, by itself. Then what
 # databases and queues must guarantee, again on PostgreSQL and Redis: one process, for several would be longer at
 # finding the few tests than at running them.
 TEST_WORKERS ?= 4
 test: $(VENV)/.installed-dev $(VENV)/peers/.installed
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not alone"
-	$(BIN)/python -m pytest -m alone tests/faults
+	$(BIN)/python -m pytest -m alone tests/faults tests/examples
 	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m "database or queue"
 
 bench: $(VENV)/.installed-dev

@@ -10,7 +10,8 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "train_digits.py"
 
-pytestmark = pytest.mark.process
+# It runs at the lowest priority: beside other tests it hardly gets a turn.
+pytestmark = [pytest.mark.process, pytest.mark.alone]
 
 
 @pytest.fixture(autouse=True)

@@ -108,7 +108,8 @@ def test_a_kill_answers_when_the_whole_tree_is_gone(server):
     answer = api.post(f"{LIST}/{process['pid']}/kill")
     assert answer.json() == {"success": True} and answer.status_code == 200
     assert time.monotonic() - asked_at < 9
-    assert api.get(f"/api/task/{task_id}").json()["status"] == "stopped"
+    # All three runs, when they were placed at once. On a busy machine the kill itself may take more than the 8 s.
+    until(lambda: api.get(f"/api/task/{task_id}").json()["status"] == "stopped", what="the task stopped")
     assert {row["status"] for row in api.get(LIST).json().values()} == {"stopped"}
     assert api.post(f"{LIST}/{process['pid']}/kill").status_code == 409
 

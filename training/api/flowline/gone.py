@@ -1,7 +1,7 @@
 """The answer to a kill: written when the processes are gone, by a coroutine that holds no thread."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from mlserver.api.streams import Send
@@ -16,19 +16,23 @@ _lookers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="killed")
 
 
 class WhenGone:
-    """Each rank leaves an exit record when its last process has ended."""
+    """Each rank of each run leaves an exit record when its last process has ended."""
 
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
+    def __init__(self, run_ids: Iterable[str]) -> None:
+        self._run_ids = list(run_ids)
 
     async def run(self, send: Send, is_gone: Callable[[], bool]) -> None:
         clock = asyncio.get_running_loop()
         deadline = clock.time() + LATEST_S
         while clock.time() < deadline and not is_gone():
-            if await clock.run_in_executor(_lookers, has_ended, self._run_id):
+            if await clock.run_in_executor(_lookers, self._have_ended):
                 break
             await asyncio.sleep(LOOK_EVERY_S)
         await send(b'{"success":true}')
+
+    def _have_ended(self) -> bool:
+        self._run_ids = [it for it in self._run_ids if not has_ended(it)]
+        return not self._run_ids
 
 
 def has_ended(run_id: str) -> bool:

@@ -13,7 +13,7 @@ from mlserver.errors import BadRequest, Conflict, NotFound, shown
 from training.api.flowline.gone import WhenGone
 from training.api.flowline.process_json import listed, render_processes
 from training.api.flowline.schemas import Done, FlowlineProcess
-from training.models import RunProcess
+from training.models import Run, RunProcess
 from training.models.run import ACTIVE
 from training.queue.control import stop_task
 
@@ -40,7 +40,7 @@ class ProcessKill(FlowlineView):
         parameters=[PROCESS], request=None, responses=Done,
     )  # fmt: skip
     def post(self, request: Request, process_id: str) -> HttpResponseBase:
-        """F5: TERM, then KILL; answers when it is gone, at the latest after 8 s. Its task is stopped."""
+        """F5: TERM, then KILL; its task is stopped. Answers when all of it is gone, at the latest after 8 s."""
         process = find_process(process_id)
         task = process.run.task
         assert task is not None
@@ -49,7 +49,8 @@ class ProcessKill(FlowlineView):
             raise Conflict(f"process {process_id} has ended already")
         if task.stop_requested_at is None:
             stop_task(task, f"killed by {request.user}")
-        return StreamResponse(WhenGone(process.run_id), content_type="application/json")
+        ending = Run.objects.filter(task_id=task.pk).active().values_list("id", flat=True)
+        return StreamResponse(WhenGone({process.run_id, *ending}), content_type="application/json")
 
 
 def find_process(text: str) -> RunProcess:
