@@ -8,11 +8,11 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from gpus.models import DEFAULT_POOL, Pool
-from mlserver.enqueue import enqueue
 from mlserver.errors import BadRequest, Conflict, Invalid, shown
 from training.execution.images import check_image
-from training.models import Event, Run, Source, Task
+from training.models import Event, Source, Task
 from training.models.queue import DEFAULT_QUEUE
+from training.queue.control import end_runs
 from training.queue.spec import Refused, TaskSpec, checked, command, directory, mapping, optional, text, whole
 from training.queue.submit import submit
 
@@ -226,11 +226,3 @@ def delete(task: Task, why: str) -> None:
             end_runs(task, why)
         if task.hide():
             Event.objects.say("Deleted", why, task_id=task.pk)
-
-
-def end_runs(task: Task, why: str) -> None:
-    """Call with the task's row locked."""
-    if task.stop_requested_at is None and task.request_stop(why):
-        for run in Run.objects.filter(task_id=task.pk).active():
-            run.request_stop(why)
-            enqueue("training.queue.tasks.stop", run.pk)

@@ -19,7 +19,8 @@ from training.terminals import Invitation
 
 log = logging.getLogger(__name__)
 
-MOST_TERMINALS = 64
+# Of one person: beside the runs that are theirs.
+MOST_TERMINALS, MOST_OF_ONE = 256, 64
 TYPED, SIZE = b"\x00", b"\x04"
 HEARTBEAT = b"\x00\x00\x00"
 # A program that writes without end is read in such pieces, so often: others have the event loop in between.
@@ -71,8 +72,8 @@ class TerminalSocket:
             self._terminal.resize(*size_of(frame[1:]))
 
     async def _serve(self, send: Send) -> Close:
-        if len(_open) > MOST_TERMINALS:
-            return Close(TRY_LATER, f"{MOST_TERMINALS} terminals are open; try again later")
+        if reason := self._objection():
+            return Close(TRY_LATER, reason)
         try:
             terminal = await _aside(self._start)
         except (Conflict, OSError) as error:
@@ -90,6 +91,14 @@ class TerminalSocket:
             return Close(reason=f"nothing was heard for {self._invitation.silence_s} s")
         showing.result()
         return await self._farewell(send)
+
+    def _objection(self) -> str:
+        """Why no more may be opened; empty when one may."""
+        if len(_open) > MOST_TERMINALS:
+            return f"{MOST_TERMINALS} terminals are open; try again later"
+        if sum(other._run.owner_id == self._run.owner_id for other in _open) > MOST_OF_ONE:
+            return f"{MOST_OF_ONE} terminals are open beside runs of this owner; try again later"
+        return ""
 
     async def _farewell(self, send: Send) -> Close:
         """The shell is gone, or will be in a moment."""

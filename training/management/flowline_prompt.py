@@ -158,8 +158,8 @@ def succeeds(action: Callable[[], object]) -> bool:
 
 
 def live_processes() -> "QuerySet[RunProcess]":
-    managed = RunProcess.objects.filter(run__status__in=ACTIVE).exclude(run__task=None).exclude(pid=None)
-    return managed.select_related("run__task")
+    managed = RunProcess.objects.of_listed_tasks().launched()
+    return managed.filter(run__status__in=ACTIVE).select_related("run__task")
 
 
 def process_row(process: RunProcess, gpu_index: int) -> list[str]:

@@ -3,6 +3,16 @@
 from django.db import models
 
 
+class RunProcessQuerySet(models.QuerySet["RunProcess"]):
+    def of_listed_tasks(self) -> "RunProcessQuerySet":
+        """What this server started itself, of tasks that were not deleted."""
+        return self.filter(run__task__deleted_at=None).exclude(run__task=None)
+
+    def launched(self) -> "RunProcessQuerySet":
+        """Those whose command has started, or had."""
+        return self.exclude(pid=None)
+
+
 class RunProcess(models.Model):
     """Rank 0..n-1 of a run. A process is identified by (pid, start ticks, boot id), never by pid alone."""
 
@@ -21,6 +31,8 @@ class RunProcess(models.Model):
     cpu_s = models.FloatField(
         verbose_name="CPU time in s", null=True, blank=True, help_text="user and system time of the process tree"
     )
+
+    objects = RunProcessQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]

@@ -27,13 +27,20 @@ def stop_task(task: Task, why: str = "stopped by a user") -> Task:
     with transaction.atomic():
         # Read again under a lock: of two stops at once one is a Conflict.
         task = Task.objects.select_for_update(no_key=True).get(pk=task.pk)
-        if task.stop_requested_at is not None or not task.request_stop(why):
+        if not end_runs(task, why):
             raise Conflict(f"task {task.pk} is {said_state(task)}: only a task that has not ended can be stopped")
-        for run in Run.objects.filter(task_id=task.pk).active():
-            run.request_stop(why)
-            enqueue("training.queue.tasks.stop", run.pk)
     task.refresh_from_db()
     return task
+
+
+def end_runs(task: Task, why: str) -> bool:
+    """What a stop does, False when one was asked for before. Call with the task's row locked."""
+    if task.stop_requested_at is not None or not task.request_stop(why):
+        return False
+    for run in Run.objects.filter(task_id=task.pk).active():
+        run.request_stop(why)
+        enqueue("training.queue.tasks.stop", run.pk)
+    return True
 
 
 def hold_task(task: Task) -> Task:

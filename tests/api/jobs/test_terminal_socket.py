@@ -48,8 +48,9 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     assert not terminal_socket._open
 
 
-def socket_of(silence_s: Any = 900) -> TerminalSocket:
-    return TerminalSocket(Run(pk="20260101_000000_abcdef"), Invitation("x", 0, "ada", silence_s, 0), "10.0.0.1")
+def socket_of(silence_s: Any = 900, owner_id: int = 1) -> TerminalSocket:
+    run = Run(pk="20260101_000000_abcdef", owner_id=owner_id)
+    return TerminalSocket(run, Invitation("x", 0, "ada", silence_s, 0), "10.0.0.1")
 
 
 async def hear(_: Frame) -> None: ...
@@ -125,15 +126,21 @@ def test_what_keeps_the_shell_from_starting_is_said(monkeypatch: pytest.MonkeyPa
     assert asyncio.run(socket_of().run(hear)) == Close(1011, "rank 0 has no process")
 
 
-def test_there_are_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bound", ["MOST_TERMINALS", "MOST_OF_ONE"])
+def test_there_are_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
     async def test() -> None:
         shells = [Shell() for _ in range(3)]
         left = iter(shells)
         monkeypatch.setattr(terminal_socket, "open_terminal", lambda *_: next(left))
-        monkeypatch.setattr(terminal_socket, "MOST_TERMINALS", 3)
+        monkeypatch.setattr(terminal_socket, bound, 3)
         running = [asyncio.create_task(socket_of().run(hear)) for _ in shells]
         await asyncio.sleep(0.05)
         assert (await socket_of().run(hear)).code == 1013
+        if bound == "MOST_OF_ONE":  # others are not kept waiting for it
+            other = Shell()
+            other.over.set()
+            monkeypatch.setattr(terminal_socket, "open_terminal", lambda *_: other)
+            assert (await socket_of(owner_id=2).run(hear)).code == 1000
         for shell in shells:
             shell.over.set()
         await asyncio.gather(*running)

@@ -14,6 +14,15 @@ def row(found: dict[str, Any], number: int = 9) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize(
+    ("found", "time"),
+    [({"loss": 1}, 1.6e9), ({"loss": 1, "ts": 1.7e9}, 1.7e9), ({"loss": 1, "time": 12.5}, 12.5)],
+)
+def test_what_says_no_time_has_that_of_its_writing(found: dict[str, Any], time: float) -> None:
+    record = lines.record_of(found, 9, 1.6e9)
+    assert record is not None and record["data"] == {"loss": 1, "global_step": 9, "time": time}
+
+
+@pytest.mark.parametrize(
     ("found", "expected"),
     [
         ({"loss": 1}, {"loss": 1, "global_step": 9}),
@@ -41,12 +50,12 @@ def test_numbers_of_an_object_are_a_row(found: dict[str, Any], expected: dict[st
 
 
 def test_rows_without_a_step_are_counted_through() -> None:
-    piece = lines.piece_of([{"x": 1}, {"name": "y"}, {"x": 2}], Place(rows=10), 99)
+    piece = lines.piece_of([({"x": 1}, None), ({"name": "y"}, None), ({"x": 2}, None)], Place(rows=10), 99)
     assert [record["data"]["global_step"] for record in piece.records] == [11, 12]
 
 
 def test_a_file_of_data_is_not_taken_for_metrics() -> None:
-    piece = lines.piece_of([{f"word{at}": at} for at in range(MOST_SETS + 1)], Place(), 99)
+    piece = lines.piece_of([({f"word{at}": at}, None) for at in range(MOST_SETS + 1)], Place(), 99)
     assert piece.records == [] and "different sets of names" in piece.problem
 
 

@@ -60,7 +60,7 @@ def file_of(name: str, path: Path) -> LogFile:
 
 
 def process_files() -> Iterator[LogFile]:
-    managed = RunProcess.objects.filter(run__task__deleted_at=None).exclude(run__task=None).exclude(pid=None)
+    managed = RunProcess.objects.of_listed_tasks().launched()
     newest = managed.select_related("run").only(*COLUMNS).order_by("-pk")[:MOST_PROCESSES]
     for process in newest:
         with opened_log(process.run, process.rank) as log:
@@ -98,8 +98,7 @@ def find_process_log(name: str) -> tuple[RunProcess, Stream] | None:
     match = PROCESS_LOG.fullmatch(name)
     if match is None:
         return None
-    managed = RunProcess.objects.filter(run__task__deleted_at=None).exclude(run__task=None).select_related("run")
-    process = managed.filter(pk=int(match[1]) + 1).first()
+    process = RunProcess.objects.of_listed_tasks().select_related("run").filter(pk=int(match[1]) + 1).first()
     if process is None:
         raise NotFound(f"there is no log {name}")
     return process, STREAMS[match[2]]

@@ -27,8 +27,7 @@ def number_of(process_id: int) -> int:
 
 def process_rows() -> "QuerySet[RunProcess, Row]":
     """Processes that this server started, of tasks that were not deleted."""
-    managed = RunProcess.objects.filter(run__task__deleted_at=None).exclude(run__task=None).exclude(pid=None)
-    rows: QuerySet[RunProcess, Row] = managed.values(*COLUMNS)
+    rows: QuerySet[RunProcess, Row] = RunProcess.objects.of_listed_tasks().launched().values(*COLUMNS)
     return rows
 
 

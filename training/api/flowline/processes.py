@@ -57,7 +57,7 @@ def find_process(text: str) -> RunProcess:
     """By PID, a live one before others; else by number. Raises BadRequest and NotFound."""
     if not (text.isascii() and text.isdigit()) or len(text) > MOST_DIGITS or int(text) > LARGEST:
         raise BadRequest(f"process_id: {shown(text)} is not a whole number")
-    managed = RunProcess.objects.filter(run__task__deleted_at=None).exclude(run__task=None).select_related("run__task")
+    managed = RunProcess.objects.of_listed_tasks().select_related("run__task")
     by_pid = managed.filter(pid=int(text))
     found = (
         by_pid.filter(run__status__in=ACTIVE).first()

@@ -20,7 +20,7 @@ def read(file: LogFile, place: Place) -> Piece:
     length = whole_lines(data, AT_ONCE_BYTES, is_over=place.is_over)
     lines = [line for line in data[:length].split(b"\n") if line.strip()]
     objects = [found for line in lines if (found := parsed(line)) is not None]
-    piece = piece_of(objects, place, place.offset + length)
+    piece = piece_of([(found, None) for found in objects], place, place.offset + length)
     return Piece(piece.end, piece.records, len(lines) - len(objects), piece.problem)
 
 
@@ -34,23 +34,24 @@ def whole_lines(data: bytes, limit: int, *, is_over: bool) -> int:
     return len(data) if (is_full and not length) or (is_over and not is_full) else length
 
 
-def piece_of(objects: list[Record], place: Place, end: int) -> Piece:
+def piece_of(rows: list[tuple[Record, float | None]], place: Place, end: int) -> Piece:
+    """Of objects, each with the instant at which it was written where that is known."""
     records: list[Record] = []
-    for found in objects:
-        if record := record_of(found, place.rows + len(records) + 1):
+    for found, written_at in rows:
+        if record := record_of(found, place.rows + len(records) + 1, written_at):
             records.append(record)
     if len({tuple(record["data"]) for record in records}) > MOST_SETS:
         return Piece(end, problem=f"more than {MOST_SETS} different sets of names: this is data, and no metrics")
     return Piece(end, records)
 
 
-def record_of(found: Record, row: int) -> Record | None:
-    """The numbers of an object; None without any. `row` is the step where none is said."""
+def record_of(found: Record, row: int, written_at: float | None = None) -> Record | None:
+    """The numbers of an object; None without any. `row` and `written_at` are step and time where none is said."""
     step_name = next((name for name in STEP_NAMES if is_step(found.get(name))), None)
     time_name = next((name for name in TIME_NAMES if instant(found.get(name)) is not None), None)
     values = {name: value for name, value in flat(found) if name not in (step_name, time_name)}
     step = row if step_name is None else int(found[step_name])
-    time = None if time_name is None else instant(found[time_name])
+    time = instant(found[time_name]) if time_name else None if "time" in values else written_at
     record = metrics_record(step, time, values)
     return record if values.keys() - {"epoch", "step", "time", "global_step"} else None
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from training.models import Run
 from training.tracking.logs.files import opened_index
 from training.tracking.logs.index import LogIndex
+from training.tracking.logs.index import Record as Write
 from training.tracking.logs.pieces import LogFile
 from training.tracking.logs.selection import Stream
 from training.tracking.metric_files.lines import piece_of, whole_lines
-from training.tracking.metric_files.piece import Piece, Place
+from training.tracking.metric_files.piece import Piece, Place, Record
 from training.tracking.spool import parsed
 
 # Much is printed and little of it is metrics: searching costs far less than parsing.
@@ -28,10 +29,14 @@ def read(file: LogFile, place: Place, run: Run) -> Piece:
         if index.count and not place.is_over and index.end < place.offset + length:
             # The supervisor writes the log first: what it has not noted yet is looked at next time.
             length = data.rfind(b"\n", 0, max(index.end - place.offset, 0)) + 1
-        spans = [(it.offset, it.stream) for it in index.covering(place.offset, place.offset + length)]
-    said = [line for at, line in lines if at < length and is_stdout(place.offset + at, spans)]
-    objects = [found for line in said if (found := parsed(line)) is not None]
-    return piece_of(objects, place, place.offset + length)
+        writes = list(index.covering(place.offset, place.offset + length))
+    rows: list[tuple[Record, float | None]] = []
+    for at, line in lines:
+        write = write_at(place.offset + at, writes)
+        is_said = at < length and (write is None or write.stream == Stream.STDOUT)
+        if is_said and (found := parsed(line)) is not None:
+            rows.append((found, write.time if write else None))
+    return piece_of(rows, place, place.offset + length)
 
 
 def object_lines(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -51,7 +56,7 @@ def next_object(data: bytes, at: int) -> int:
     return found if found < 0 else found + 1
 
 
-def is_stdout(offset: int, spans: list[tuple[int, int]]) -> bool:
-    """Was the byte written to the standard output? Of what the index does not know it is taken for granted."""
-    at = bisect_right(spans, offset, key=lambda span: span[0]) - 1
-    return at < 0 or spans[at][1] == Stream.STDOUT
+def write_at(offset: int, writes: list[Write]) -> Write | None:
+    """The write that the byte is of. None where the index does not know it: then it is taken for standard output."""
+    at = bisect_right(writes, offset, key=lambda write: write.offset) - 1
+    return None if at < 0 else writes[at]
