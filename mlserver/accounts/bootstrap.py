@@ -12,8 +12,10 @@ from django.db import connection, transaction
 
 from mlserver.accounts.models import ApiKey
 from mlserver.accounts.scopes import Scope
+from mlserver.prepared import Prepared
 
 ADMIN_NAME = "admin"
+OLDEST_ADMIN = Prepared(lambda: User.objects.filter(is_superuser=True, is_active=True).order_by("pk")[:1])
 
 
 class Credentials(NamedTuple):
@@ -56,14 +58,13 @@ def passwordless_admin() -> Passwordless | None:
     """None when an administrator can log in with a password."""
     if _can_log_in():
         return None
-    admin = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
+    admin = OLDEST_ADMIN.first()
     return None if admin is None else Passwordless(admin.username)
 
 
 def first_admin() -> User:
     """The superuser that static keys and manage.py act as: the oldest active one, made when there is none."""
-    admin = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
-    return admin or User.objects.create_superuser(_free_name())
+    return OLDEST_ADMIN.first() or User.objects.create_superuser(_free_name())
 
 
 def refuse_missing_keys() -> None:

@@ -16,12 +16,14 @@ from mlserver.accounts.models import ApiKey, digest_of
 from mlserver.accounts.scopes import Scope
 from mlserver.api import sockets
 from mlserver.errors import TooManyRequests
+from mlserver.prepared import Prepared
 
 log = logging.getLogger(__name__)
 
 KEY_SCHEMES = ("bearer", "token")
 # Nobody guesses a key of this length, so it is looked up even while its address must wait.
 UNGUESSABLE_CHARACTERS = 32
+BY_DIGEST = Prepared(lambda digest: ApiKey.objects.select_related("user").filter(digest=digest)[:1])
 failed_keys = FailedKeys(settings.FAILED_KEYS_PER_MINUTE)
 
 
@@ -68,7 +70,7 @@ def _find(key: str) -> tuple[User, ApiKey | StaticKey] | None:
     # Every static key is compared, whichever matches: the time taken tells nothing.
     if any([hmac.compare_digest(digest, digest_of(static)) for static in settings.API_KEYS]):
         return first_admin(), StaticKey()
-    row = ApiKey.objects.select_related("user").filter(digest=digest).first()
+    row = BY_DIGEST.first(digest)
     if row is None:
         return None
     _refuse_dead(row)

@@ -1,0 +1,157 @@
+"""Statements that Django compiles once. Building a query takes it ten times as long as the database needs to answer
+one by primary key; what every call asks for is built at the first one, and then only run.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+from django.db.models import Func, IntegerField, Model, QuerySet, Value
+from django.db.models.query import get_related_populators
+from django.db.models.sql import UpdateQuery
+from django.db.models.sql.compiler import SQLCompiler
+
+M = TypeVar("M", bound=Model)
+S = TypeVar("S", bound="Statement")
+T = TypeVar("T")
+Rows = list[tuple[Any, ...]]
+
+# Statements of one `Prepared` for different numbers of values.
+MOST_COUNTS = 32
+
+
+class Mark:
+    """Where a value goes."""
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+
+
+class RowCount(Func):
+    """COUNT(*) of all rows of a queryset, as its only column; unlike Count it groups nothing."""
+
+    template = "COUNT(*)"
+    output_field = IntegerField()
+
+
+class Statement:
+    """SQL for one connection; the marks among its parameters are where values go."""
+
+    def __init__(self, compiler: SQLCompiler) -> None:
+        self.connection = compiler.connection
+        self._sql, self._params = compiler.as_sql()
+
+    def run(self, values: Sequence[Any], read: Callable[[CursorWrapper], T]) -> T:
+        adapt = self.connection.ops.adapt_datetimefield_value
+        given = [adapt(value) if isinstance(value, datetime) else value for value in values]
+        params = [given[it.place] if isinstance(it, Mark) else it for it in self._params]
+        with self.connection.cursor() as cursor:
+            cursor.execute(self._sql, params)
+            return read(cursor)
+
+
+class Selection(Statement):
+    """A SELECT, and what makes Python values and objects of its rows."""
+
+    def __init__(self, compiler: SQLCompiler) -> None:
+        super().__init__(compiler)
+        select = [expression for expression, _, _ in compiler.select or []]
+        self._conversions = list(compiler.get_converters(select).items())
+        self._info: Any = compiler.klass_info
+        if self._info:
+            fields = self._info["select_fields"]
+            self._own = slice(fields[0], fields[-1] + 1)
+            self._names = [expression.target.attname for expression in select[self._own]]
+            self._related = get_related_populators(self._info, compiler.select, self.connection.alias)  # type: ignore[call-arg]
+
+    def rows(self, values: Sequence[Any]) -> Rows:
+        found: Rows = self.run(values, lambda cursor: cursor.fetchall())
+        return [self._converted(row) for row in found] if self._conversions else found
+
+    def objects(self, values: Sequence[Any]) -> list[Any]:
+        found = []
+        for row in self.rows(values):
+            made = self._info["model"].from_db(self.connection.alias, self._names, row[self._own])
+            for populator in self._related:
+                populator.populate(row, made)
+            found.append(made)
+        return found
+
+    def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        cells = list(row)
+        for at, (converters, expression) in self._conversions:
+            for convert in converters:
+                cells[at] = convert(cells[at], expression, self.connection)
+        return tuple(cells)
+
+
+class OfThread(threading.local):
+    def __init__(self) -> None:
+        self.statements: dict[int, Any] = {}
+
+
+class Known(Generic[S]):
+    """Statements for the connection of the calling thread, compiled by `compile` when they are first asked for."""
+
+    def __init__(self, compile: Callable[[BaseDatabaseWrapper, Sequence[Value]], S]) -> None:
+        self._compile = compile
+        self._of_thread = OfThread()
+
+    def get(self, count: int) -> S:
+        """The one for `count` values."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        of_thread: dict[int, S] = self._of_thread.statements
+        known = of_thread.get(count)
+        if known is None or known.connection is not connection:
+            if len(of_thread) >= MOST_COUNTS:
+                of_thread.clear()
+            marks = [Value(Mark(place)) for place in range(count)]
+            known = of_thread[count] = self._compile(connection, marks)
+        return known
+
+
+class Prepared(Generic[M]):
+    """A queryset whose values come later.
+
+    `build` is given a mark for each value, to filter by as by a value, `pk__in=marks` included. Values are what the
+    database takes (text, numbers, bytes) or instants; None finds nothing. Safe between threads, each of which has
+    its connection.
+    """
+
+    def __init__(self, build: Callable[..., QuerySet[M, Any]]) -> None:
+        self._known = Known(
+            lambda connection, marks: Selection(build(*marks).query.get_compiler(connection=connection))
+        )
+
+    def rows(self, *values: Any) -> Rows:
+        """Of a `values_list`, all at once."""
+        return self._known.get(len(values)).rows(values)
+
+    def first(self, *values: Any) -> M | None:
+        """The first of a queryset of models, with what it selects of related ones. Slice the queryset."""
+        return next(iter(self._known.get(len(values)).objects(values)), None)
+
+
+class PreparedUpdate:
+    """`update` of a queryset whose values come later; `build` returns the queryset and the new values of columns."""
+
+    def __init__(self, build: Callable[..., tuple[QuerySet[Any, Any], dict[str, Any]]]) -> None:
+        def compile(connection: BaseDatabaseWrapper, marks: Sequence[Value]) -> Statement:
+            queryset, columns = build(*marks)
+            query = cast(UpdateQuery, queryset.query.chain(UpdateQuery))
+            query.add_update_values(columns)
+            return Statement(query.get_compiler(connection=connection))
+
+        self._known = Known(compile)
+
+    def run(self, *values: Any) -> int:
+        """How many rows there were."""
+        return self._known.get(len(values)).run(values, count_of)
+
+
+def count_of(cursor: CursorWrapper) -> int:
+    return int(cursor.rowcount)

@@ -1,0 +1,112 @@
+"""Statements that are compiled once, against the same querysets built anew."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
+
+from mlserver.prepared import Prepared, PreparedUpdate, RowCount
+from tests.together import together
+from training.models import Run, Task
+
+LONG_AGO = datetime(2020, 1, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+@pytest.fixture
+def ada() -> User:
+    return User.objects.create_user("ada", is_superuser=True)
+
+
+@pytest.fixture
+def runs(ada: User) -> list[Run]:
+    statuses = ("finished", "failed", "finished")
+    return [
+        Run.objects.create(
+            owner=ada, project="p", status=status, created_at=LONG_AGO + timedelta(days=at), config={"at": at}
+        )
+        for at, status in enumerate(statuses)
+    ]
+
+
+def test_values_are_filled_in_and_converted_as_django_does(runs: list[Run]) -> None:
+    columns = ("id", "created_at", "config", "best_metric_value", "is_stale")
+    prepared = Prepared(lambda status: Run.objects.filter(status=status).order_by("created_at").values_list(*columns))
+    for status in ("finished", "failed", "finished", "unknown"):
+        assert prepared.rows(status) == list(
+            Run.objects.filter(status=status).order_by("created_at").values_list(*columns)
+        )
+
+
+def test_objects_have_what_was_selected_of_related_ones(runs: list[Run], django_assert_num_queries) -> None:
+    prepared = Prepared(lambda pk: Run.objects.select_related("owner", "task").filter(pk=pk)[:1])
+    prepared.first("")
+    with django_assert_num_queries(1):
+        found = prepared.first(runs[1].pk)
+        assert found is not None and found.owner.username == "ada" and found.task is None
+    assert found == runs[1] and (found.created_at, found.config) == (runs[1].created_at, {"at": 1})
+    assert not found._state.adding and prepared.first("unknown") is None
+
+
+def test_columns_that_were_not_asked_for_are_deferred(runs: list[Run]) -> None:
+    found = Prepared(lambda pk: Run.objects.only("status").filter(pk=pk)[:1]).first(runs[0].pk)
+    assert found is not None and found.get_deferred_fields() and "status" not in found.get_deferred_fields()
+    assert found.project == "p"
+
+
+def test_instants_are_compared_as_instants(runs: list[Run]) -> None:
+    prepared = Prepared(
+        lambda low, high: Run.objects.filter(created_at__gte=low, created_at__lt=high).values_list("pk")
+    )
+    assert prepared.rows(LONG_AGO, LONG_AGO + timedelta(days=1)) == [(runs[0].pk,)]
+
+
+def test_lists_of_any_length_are_told_apart(runs: list[Run]) -> None:
+    prepared = Prepared(lambda *marks: Run.objects.filter(pk__in=marks).order_by("created_at").values_list("pk"))
+    for count in (1, 3, 2, 1, *range(4, 60)):
+        ids = [run.pk for run in runs][:count] + ["x"] * (count - 3)
+        assert prepared.rows(*ids) == [(run.pk,) for run in runs[:count]]
+
+
+def test_none_finds_nothing(runs: list[Run]) -> None:
+    assert Prepared(lambda value: Run.objects.filter(exit_code=value).values_list("pk")).rows(None) == []
+
+
+def test_rows_are_counted(runs: list[Run]) -> None:
+    prepared = Prepared(lambda status: Run.objects.filter(status=status).order_by().values_list(RowCount()))
+    assert prepared.rows("finished") == [(2,)] and prepared.rows("x") == [(0,)]
+
+
+def test_updates_say_how_many_there_were(runs: list[Run]) -> None:
+    prepared = PreparedUpdate(
+        lambda pk, seq, now: (
+            Run.objects.filter(pk=pk, next_seq=seq),
+            {"next_seq": F("next_seq") + 1, "updated_at": now},
+        )
+    )
+    assert [prepared.run(runs[0].pk, seq, LONG_AGO) for seq in (0, 0, 1)] == [1, 0, 1]
+    runs[0].refresh_from_db()
+    assert (runs[0].next_seq, runs[0].updated_at) == (2, LONG_AGO)
+
+
+def test_it_is_one_statement_of_the_text_that_django_makes(runs: list[Run]) -> None:
+    prepared = Prepared(lambda pk: Run.objects.filter(pk=pk, deleted_at=None).values_list("status"))
+    with CaptureQueriesContext(connection) as ours:
+        prepared.rows(runs[0].pk)
+    with CaptureQueriesContext(connection) as theirs:
+        list(Run.objects.filter(pk=runs[0].pk, deleted_at=None).values_list("status"))
+    assert [it["sql"].replace("(", "").replace(")", "") for it in ours] == [
+        it["sql"].replace("(", "").replace(")", "") for it in theirs
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_threads_have_their_own(ada: User) -> None:
+    tasks = [Task.objects.create(owner=ada, command=["x"], name=f"t{at}") for at in range(4)]
+    prepared = Prepared(lambda pk: Task.objects.filter(pk=pk).values_list("name"))
+    asked = [lambda pk=task.pk: [prepared.rows(pk) for _ in range(20)] for task in tasks]
+    assert together(*asked) == [[[(task.name,)]] * 20 for task in tasks]
