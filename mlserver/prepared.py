@@ -45,6 +45,12 @@ class Statement:
         self.connection = compiler.connection
         self._sql, self._params = compiler.as_sql()
 
+    def require_marks(self, count: int) -> None:
+        """Some lookups turn what they are given into text at once: `In(F(...), marks)` instead of `run_id__in`."""
+        left = set(range(count)) - {it.place for it in self._params if isinstance(it, Mark)}
+        if left:
+            raise TypeError(f"values {sorted(left)} are not in the statement: {self._sql}")
+
     def run(self, values: Sequence[Any], read: Callable[[CursorWrapper], T]) -> T:
         adapt = self.connection.ops.adapt_datetimefield_value
         given = [adapt(value) if isinstance(value, datetime) else value for value in values]
@@ -110,7 +116,9 @@ class Known(Generic[S]):
             if len(of_thread) >= MOST_COUNTS:
                 of_thread.clear()
             marks = [Value(Mark(place)) for place in range(count)]
-            known = of_thread[count] = self._compile(connection, marks)
+            known = self._compile(connection, marks)
+            known.require_marks(count)
+            of_thread[count] = known
         return known
 
 

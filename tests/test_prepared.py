@@ -6,11 +6,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F
+from django.db.models.lookups import In
 from django.test.utils import CaptureQueriesContext
 
 from mlserver.prepared import Prepared, PreparedUpdate, RowCount
 from tests.together import together
-from training.models import Run, Task
+from training.models import Run, RunProcess, Task
 
 LONG_AGO = datetime(2020, 1, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 
@@ -70,6 +71,15 @@ def test_lists_of_any_length_are_told_apart(runs: list[Run]) -> None:
     for count in (1, 3, 2, 1, *range(4, 60)):
         ids = [run.pk for run in runs][:count] + ["x"] * (count - 3)
         assert prepared.rows(*ids) == [(run.pk,) for run in runs[:count]]
+
+
+def test_a_lookup_that_loses_a_mark_is_refused(runs: list[Run]) -> None:
+    for run in runs:
+        RunProcess.objects.create(run=run)
+    with pytest.raises(TypeError, match=r"values \[0, 1\] are not in the statement"):
+        Prepared(lambda *marks: RunProcess.objects.filter(run_id__in=marks).values_list("run_id")).rows("x", "y")
+    prepared = Prepared(lambda *marks: RunProcess.objects.filter(In(F("run_id"), marks)).values_list("run_id"))
+    assert prepared.rows(runs[0].pk, "x") == [(runs[0].pk,)]
 
 
 def test_none_finds_nothing(runs: list[Run]) -> None:

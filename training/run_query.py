@@ -1,13 +1,17 @@
 """One question about runs: which of them, in what order, which page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from django.db.models import Expression, F, OrderBy
+from django.db.models import Expression, F, Func, OrderBy, Q
 
+from mlserver.prepared import Prepared, RowCount
 from training.models import Run
 from training.models.end_rank import EndRank
+from training.models.mentions import mentions
 from training.models.run import RunQuerySet
 
 ORDERS: dict[str, Expression | F] = {
@@ -17,6 +21,7 @@ ORDERS: dict[str, Expression | F] = {
     "status": EndRank("status"),
 }
 MAY_BE_NULL = {"best_metric_value"}
+TAG = "tag"
 
 
 class Page(NamedTuple):
@@ -24,6 +29,35 @@ class Page(NamedTuple):
 
     ids: list[str]
     total: int
+
+
+class Part(NamedTuple):
+    """Which rows of what is found."""
+
+    order_by: str
+    descending: bool
+    start: int
+    size: int
+
+
+class Shape(NamedTuple):
+    """What of a question is part of its statements; the values of `conditions` are not, but how many each has."""
+
+    include_deleted: bool
+    mention: Func | Q | None
+    conditions: tuple[tuple[str, int], ...]
+
+    def runs(self, values: Sequence[Any]) -> RunQuerySet:
+        """In no order."""
+        runs = (Run.objects.all() if self.include_deleted else Run.objects.visible()).order_by()
+        runs, left = runs.filter(self.mention) if self.mention else runs, iter(values)
+        for lookup, count in self.conditions:
+            mine = [next(left) for _ in range(count)]
+            if lookup == TAG:
+                runs = runs.tagged(mine[0])
+            else:
+                runs = runs.filter(**{lookup: mine if lookup.endswith("__in") else mine[0]})
+        return runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,30 +75,41 @@ class RunQuery:
     best_metric_max: float | None = None
     include_deleted: bool = False
 
-    def runs(self) -> RunQuerySet:
-        runs = Run.objects.all() if self.include_deleted else Run.objects.visible()
-        if self.name:
-            runs = runs.named(self.name)
-        for tag in self.tags:
-            runs = runs.tagged(tag)
-        if self.text:
-            runs = runs.mentioning(self.text)
-        asked = {
-            "project": self.project or None,
-            "status__in": self.statuses or None,
-            "created_at__gte": instant(self.created_after),
-            "created_at__lte": instant(self.created_before),
-            "best_metric_value__gte": self.best_metric_min,
-            "best_metric_value__lte": self.best_metric_max,
-        }
-        return runs.filter(**{name: value for name, value in asked.items() if value is not None})
+    def conditions(self) -> list[tuple[str, list[Any]]]:
+        """Lookups and their values."""
+        asked: list[tuple[str, list[Any]]] = [
+            # A run without a name goes by `default`, as its directory does.
+            ("name__in", ["", self.name] if self.name == "default" else [self.name]),
+            *((TAG, [tag]) for tag in self.tags),
+            ("project", [self.project]),
+            ("status__in", self.statuses),
+            ("created_at__gte", [instant(self.created_after)]),
+            ("created_at__lte", [instant(self.created_before)]),
+            ("best_metric_value__gte", [self.best_metric_min]),
+            ("best_metric_value__lte", [self.best_metric_max]),
+        ]
+        return [(lookup, values) for lookup, values in asked if values and values[-1] not in ("", None)]
 
     def page(self, *, number: int, size: int, order_by: str, descending: bool) -> Page:
         """Ids alone are ordered and skipped, from an index without the rows; the total counts all pages."""
-        runs, start = self.runs(), (number - 1) * size
-        ids = list(runs.order_by(*ordering(order_by, descending)).values_list("pk", flat=True)[start : start + size])
+        conditions, start = self.conditions(), (number - 1) * size
+        values = [value for _, mine in conditions for value in mine]
+        mention = mentions(self.text) if self.text else None
+        shape = Shape(self.include_deleted, mention, tuple((lookup, len(mine)) for lookup, mine in conditions))
+        ids = [pk for (pk,) in ids_of(shape, Part(order_by, descending, start, size)).rows(*values)]
         is_last = len(ids) < size and (ids or number == 1)
-        return Page(ids, start + len(ids) if is_last else runs.count())
+        return Page(ids, start + len(ids) if is_last else count_of(shape).rows(*values)[0][0])
+
+
+@lru_cache(maxsize=256)
+def ids_of(shape: Shape, part: Part) -> Prepared[Run]:
+    order, end = ordering(part.order_by, part.descending), part.start + part.size
+    return Prepared(lambda *marks: shape.runs(marks).order_by(*order).values_list("pk")[part.start : end])
+
+
+@lru_cache(maxsize=256)
+def count_of(shape: Shape) -> Prepared[Run]:
+    return Prepared(lambda *marks: shape.runs(marks).values_list(RowCount()))
 
 
 def ordering(order_by: str, descending: bool) -> tuple[OrderBy, OrderBy]:

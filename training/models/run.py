@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils import timezone
 
 from gpus.models import Node
@@ -99,7 +99,7 @@ class RunQuerySet(models.QuerySet["Run"]):
     def active(self) -> "RunQuerySet":
         return self.filter(status__in=ACTIVE)
 
-    def tagged(self, tag: str) -> "RunQuerySet":
+    def tagged(self, tag: str | Value) -> "RunQuerySet":
         return self.filter(HasTag("tags", tag))
 
     def queued(self) -> "RunQuerySet":

@@ -12,8 +12,8 @@ class HasTag(Func):
     function = "jsonb_exists"
     output_field = BooleanField()
 
-    def __init__(self, column: str, tag: str) -> None:
-        super().__init__(F(column), Value(tag))
+    def __init__(self, column: str, tag: str | Value) -> None:
+        super().__init__(F(column), tag if isinstance(tag, Value) else Value(tag))
 
     def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
         return self.as_sql(

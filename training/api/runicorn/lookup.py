@@ -1,6 +1,9 @@
 """The run that a path names, by its own id or another under which it is known."""
 
+from functools import lru_cache
+
 from mlserver.errors import BadRequest, NotFound
+from mlserver.prepared import Prepared
 from training.models import Run, RunAlias
 from training.models.run import RUN_ID
 
@@ -17,15 +20,21 @@ def find_run(run_id: str, *columns: str) -> Run:
 
     Raises BadRequest for what is no run id, NotFound for a run that is unknown or deleted.
     """
-    runs = Run.objects.visible()
-    if columns:
-        runs = runs.only(*columns)
-    run = runs.filter(pk=checked_run_id(run_id)).first()
-    if run is None:  # ids of other runs are few: asked only when the run's own is unknown
-        run = runs.filter(pk__in=RunAlias.objects.filter(alias=run_id).values("run")).first()
+    by_id, by_alias = statements(columns)
+    # Ids of other runs are few: asked only when the run's own is unknown.
+    run = by_id.first(checked_run_id(run_id)) or by_alias.first(run_id)
     if run is None:
         raise unknown(run_id)
     return run
+
+
+@lru_cache(maxsize=32)
+def statements(columns: tuple[str, ...]) -> tuple[Prepared[Run], Prepared[Run]]:
+    """A visible run by its id, and by another under which it is known."""
+    runs = Run.objects.visible().only(*columns) if columns else Run.objects.visible()
+    by_id = Prepared(lambda run_id: runs.filter(pk=run_id)[:1])
+    by_alias = Prepared(lambda alias: runs.filter(pk__in=RunAlias.objects.filter(alias=alias).values("run"))[:1])
+    return by_id, by_alias
 
 
 def unknown(run_id: str) -> NotFound:

@@ -11,6 +11,7 @@ from mlserver.api.runicorn_view import RunicornView
 from mlserver.api.schema import text_parameter
 from mlserver.errors import BadRequest, shown
 from mlserver.instants import EpochSeconds
+from mlserver.prepared import Prepared
 from mlserver.text import is_storable
 from training.api.runicorn.run_json import UNNAMED, list_runs
 from training.api.runicorn.schemas import TAGS, Described, RunItem
@@ -20,6 +21,16 @@ NAME_LENGTH = 100
 NAME_PATTERN = r"[^/\\]{1,100}"
 PROJECT = text_parameter("project", "without `/`, `\\` and `..`", pattern=NAME_PATTERN)
 NAME = text_parameter("name", "without `/`, `\\` and `..`", pattern=NAME_PATTERN)
+
+
+PROJECTS = Prepared(
+    lambda: (
+        Run.objects.visible()
+        .order_by("project")
+        .values_list("project")
+        .annotate(count=Count("pk"), latest=EpochSeconds(Max("updated_at")))
+    )
+)
 
 
 class ProjectItem(s.Serializer[Described]):
@@ -43,10 +54,9 @@ class ProjectList(RunicornView):
     )  # fmt: skip
     def get(self, request: Request) -> HttpResponse:
         """R40."""
-        runs = Run.objects.visible().order_by("project").values_list("project")
         items = [
             {"name": name, "experiment_count": count, "latest_update": latest}
-            for name, count, latest in runs.annotate(count=Count("pk"), latest=EpochSeconds(Max("updated_at")))
+            for name, count, latest in PROJECTS.rows()
         ]
         items.sort(key=lambda item: item["name"])  # databases disagree about letters beyond ASCII
         return json_response({"projects": [item["name"] for item in items], "items": items})

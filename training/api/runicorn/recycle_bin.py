@@ -17,7 +17,7 @@ from mlserver.api.runicorn_view import RunicornView
 from mlserver.instants import EpochSeconds
 from training import recycle_bin
 from training.api.runicorn.bodies import body_of, flag, require_confirmed, run_ids, text, words
-from training.api.runicorn.run_json import render_rows, rows_of
+from training.api.runicorn.run_json import columns_of, render_rows
 from training.api.runicorn.schemas import TAGS, Described, RunIdField
 from training.api.runicorn.statuses import WORDS
 from training.models import Run
@@ -124,7 +124,7 @@ class Bin(RunicornView):
     def get(self, request: Request) -> HttpResponse:
         """R4."""
         runs = Run.objects.deleted().order_by("-deleted_at", "-id")
-        rows = rows_of(runs, EpochSeconds("deleted_at"), F("delete_reason"))
+        rows = list(columns_of(runs, EpochSeconds("deleted_at"), F("delete_reason")))
         shown = [
             {
                 "id": item["id"],

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Count, F, FilteredRelation, Q, TextField
+from django.db.models import Count, F, FilteredRelation, Q, QuerySet, TextField
 from django.db.models.functions import Cast
+from django.db.models.lookups import In
 from orjson import Fragment
 
 from mlserver.api.reading import Row
 from mlserver.instants import EpochSeconds
+from mlserver.prepared import Prepared
 from training import paths
 from training.api.runicorn.lookup import checked_run_id, unknown
 from training.api.runicorn.statuses import STATUSES
@@ -31,16 +33,35 @@ FEW = 100
 Counts = Mapping[str, Sequence[int]]
 
 
-def list_runs(runs: RunQuerySet) -> list[Row]:
-    """R1 objects, in two queries."""
-    rows = rows_of(runs)
+def columns_of(runs: RunQuerySet, *more: Any) -> "QuerySet[Run, tuple[Any, ...]]":
+    """COLUMNS of each run, and `more` behind them."""
+    first = FilteredRelation("processes", condition=Q(processes__rank=0))
+    return runs.annotate(first=first).values_list(*COLUMNS, *more)
+
+
+def counts_of(mine: Q | In) -> "QuerySet[RunArtifact, tuple[str, int, int]]":
+    """Of each run that has any: itself, the versions that it made, and those that it used."""
+    made, used = (Count("pk", filter=Q(usage=usage)) for usage in (Usage.PRODUCED, Usage.USED))
+    return RunArtifact.objects.filter(mine).order_by().values_list("run_id").annotate(made=made, used=used)
+
+
+NEWEST_FIRST = Prepared(lambda: columns_of(Run.objects.visible().newest_first()))
+BY_ID = Prepared(lambda pk: columns_of(Run.objects.visible().filter(pk=pk), *DETAILS, SUMMARY))
+BY_ALIAS = Prepared(lambda alias: columns_of(Run.objects.visible().filter(aliases__alias=alias), *DETAILS, SUMMARY))
+COUNTS_OF_FEW = Prepared(lambda *ids: counts_of(In(F("run_id"), ids)))
+COUNTS_BETWEEN = Prepared(lambda first, last: counts_of(Q(run_id__gte=first, run_id__lte=last)))
+
+
+def list_newest() -> list[Row]:
+    """R1 objects of all runs, in two queries."""
+    rows = NEWEST_FIRST.rows()
     return render_rows(rows, artifact_counts(rows))
 
 
-def rows_of(runs: RunQuerySet, *more: Any) -> list[tuple[Any, ...]]:
-    """COLUMNS of each run, and `more` behind them."""
-    first = FilteredRelation("processes", condition=Q(processes__rank=0))
-    return list(runs.annotate(first=first).values_list(*COLUMNS, *more))
+def list_runs(runs: RunQuerySet) -> list[Row]:
+    """R1 objects, in two queries."""
+    rows = list(columns_of(runs))
+    return render_rows(rows, artifact_counts(rows))
 
 
 def render_rows(rows: Iterable[Sequence[Any]], counts: Counts) -> list[Row]:
@@ -73,12 +94,12 @@ def folder_of(project: str, name: str) -> str:
 
 def artifact_counts(rows: Sequence[Sequence[Any]]) -> Counts:
     """Of those of the runs that have any, and maybe of others."""
+    if not rows:
+        return {}
     ids = [row[0] for row in rows]
     # Ids begin with their second, so those of a page are neighbours.
-    mine = Q(run_id__in=ids) if len(ids) <= FEW else Q(run_id__gte=min(ids), run_id__lte=max(ids))
-    uses = RunArtifact.objects.filter(mine).order_by()
-    made, used = (Count("pk", filter=Q(usage=usage)) for usage in (Usage.PRODUCED, Usage.USED))
-    return {run_id: counts for run_id, *counts in uses.values_list("run_id").annotate(made=made, used=used)}
+    found = COUNTS_OF_FEW.rows(*ids) if len(ids) <= FEW else COUNTS_BETWEEN.rows(min(ids), max(ids))
+    return {run_id: counts for run_id, *counts in found}
 
 
 def files_of(run_dir: str) -> Row:
@@ -102,7 +123,11 @@ def render_details(rows: Sequence[Sequence[Any]], counts: Counts) -> list[Row]:
 
 def list_details(runs: RunQuerySet) -> list[Row]:
     """R2 objects, in two queries."""
-    rows = rows_of(runs, *DETAILS, SUMMARY)
+    return details_of(list(columns_of(runs, *DETAILS, SUMMARY)))
+
+
+def details_of(rows: Sequence[Sequence[Any]]) -> list[Row]:
+    """R2 objects of rows that have the summary behind DETAILS."""
     found = render_details(rows, artifact_counts(rows))
     for item, row in zip(found, rows, strict=True):
         item["summary"] = Fragment(row[-1])
@@ -111,8 +136,7 @@ def list_details(runs: RunQuerySet) -> list[Row]:
 
 def read_run(run_id: str) -> Row:
     """R2 object, in two queries. Raises BadRequest and NotFound as `find_run` does."""
-    runs = Run.objects.visible()
-    found = list_details(runs.filter(pk=checked_run_id(run_id))) or list_details(runs.filter(aliases__alias=run_id))
-    if not found:
+    rows = BY_ID.rows(checked_run_id(run_id)) or BY_ALIAS.rows(run_id)
+    if not rows:
         raise unknown(run_id)
-    return found[0]
+    return details_of(rows)[0]

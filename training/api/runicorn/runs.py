@@ -7,10 +7,9 @@ from rest_framework.request import Request
 from mlserver.api.rendering import json_response
 from mlserver.api.runicorn_view import RunicornView
 from mlserver.seldom import Seldom
-from training.api.runicorn.run_json import list_runs, read_run
+from training.api.runicorn.run_json import list_newest, read_run
 from training.api.runicorn.schemas import RUN, TAGS, RunDetail, RunItem
 from training.execution.liveness import check_outside_runs
-from training.models import Run
 
 LOOK = Seldom(every_s=5)
 
@@ -26,7 +25,7 @@ class RunList(RunicornView):
     def get(self, request: Request) -> HttpResponse:
         """R1."""
         look_after_runs()
-        return json_response(list_runs(Run.objects.visible().newest_first()))
+        return json_response(list_newest())
 
 
 class RunPage(RunicornView):

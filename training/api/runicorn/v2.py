@@ -18,12 +18,13 @@ from mlserver.api.rendering import json_response
 from mlserver.api.runicorn_view import RunicornView
 from mlserver.api.schema import text_parameter, whole_parameter
 from mlserver.errors import Invalid, shown
+from mlserver.prepared import Prepared
 from training.api.runicorn.lookup import find_run
 from training.api.runicorn.queries import Query, number, statuses, tags, word
-from training.api.runicorn.run_json import DELETED_AT, DETAILS, artifact_counts, render_details, rows_of
+from training.api.runicorn.run_json import DELETED_AT, DETAILS, artifact_counts, columns_of, render_details
 from training.api.runicorn.schemas import TAGS, Described, ExperimentItem
 from training.models import MetricChunk, Run, RunEnvironment, Series
-from training.models.run import RUN_ID, RunQuerySet
+from training.models.run import RUN_ID
 from training.run_query import ORDERS, RunQuery
 
 PER_PAGE, MOST_PER_PAGE, MOST_PAGES = 50, 1000, 2**31
@@ -92,7 +93,7 @@ class ExperimentQuery(RunicornView):
         size = query_int(query, "per_page", default=PER_PAGE, at_least=1, at_most=MOST_PER_PAGE)
         order_by, descending = order_of(query), query_flag(query, "order_desc", default=True)
         ids, total = query_of(query).page(number=number, size=size, order_by=order_by, descending=descending)
-        found = {item["id"]: item for item in items_of(Run.objects.filter(pk__in=ids).order_by())}
+        found = {item["id"]: item for item in items_of(ids)}
         return json_response(
             {
                 "experiments": [found[run_id] for run_id in ids if run_id in found],
@@ -117,7 +118,7 @@ class ExperimentDetail(RunicornView):
     def get(self, request: Request, id: str) -> HttpResponse:
         """R19."""
         run = find_run(id, "pk")
-        item = items_of(Run.objects.filter(pk=run.pk))[0]
+        item = items_of([run.pk])[0]
         return json_response(
             {
                 "experiment": item,
@@ -126,6 +127,9 @@ class ExperimentDetail(RunicornView):
                 "file_count": sum(1 for _ in files_in(Path(item["run_dir"]))),
             }
         )
+
+
+BY_IDS = Prepared(lambda *ids: columns_of(Run.objects.filter(pk__in=ids).order_by(), *DETAILS, DELETED_AT))
 
 
 def query_of(query: Query) -> RunQuery:
@@ -150,8 +154,9 @@ def order_of(query: Query) -> str:
     return order_by
 
 
-def items_of(runs: RunQuerySet) -> list[Row]:
-    rows = rows_of(runs, *DETAILS, DELETED_AT)
+def items_of(ids: list[str]) -> list[Row]:
+    """In any order."""
+    rows = BY_IDS.rows(*ids) if ids else []
     found = render_details(rows, artifact_counts(rows))
     for item, row in zip(found, rows, strict=True):
         item["deleted_at"] = row[-1]
