@@ -139,9 +139,13 @@ class Prepared(Generic[M]):
         """Of a `values_list`, all at once."""
         return self._known.get(len(values)).rows(values)
 
+    def all(self, *values: Any) -> list[M]:
+        """Of a queryset of models, with what it selects of related ones."""
+        return self._known.get(len(values)).objects(values)
+
     def first(self, *values: Any) -> M | None:
-        """The first of a queryset of models, with what it selects of related ones. Slice the queryset."""
-        return next(iter(self._known.get(len(values)).objects(values)), None)
+        """The first of them. Slice the queryset."""
+        return next(iter(self.all(*values)), None)
 
 
 class PreparedUpdate:

@@ -53,6 +53,11 @@ def test_objects_have_what_was_selected_of_related_ones(runs: list[Run], django_
     assert not found._state.adding and prepared.first("unknown") is None
 
 
+def test_all_objects_come_in_the_order_of_the_queryset(runs: list[Run]) -> None:
+    prepared = Prepared(lambda status: Run.objects.filter(status=status).order_by("-created_at"))
+    assert prepared.all("finished") == [runs[2], runs[0]] and prepared.all("unknown") == []
+
+
 def test_columns_that_were_not_asked_for_are_deferred(runs: list[Run]) -> None:
     found = Prepared(lambda pk: Run.objects.only("status").filter(pk=pk)[:1]).first(runs[0].pk)
     assert found is not None and found.get_deferred_fields() and "status" not in found.get_deferred_fields()

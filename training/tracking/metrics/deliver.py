@@ -8,9 +8,18 @@ from django.db.models import F
 from django.utils import timezone
 
 from mlserver.errors import Conflict, NotFound
+from mlserver.prepared import Prepared, PreparedUpdate
 from training.models import Run
 from training.tracking.metrics.appending import append
 from training.tracking.metrics.batch import Batch
+
+NUMBER = Prepared(lambda pk: Run.objects.filter(pk=pk).values_list("next_seq"))
+TAKE = PreparedUpdate(
+    lambda pk, seq, now: (
+        Run.objects.filter(pk=pk, next_seq=seq),
+        {"next_seq": F("next_seq") + 1, "heartbeat_at": now, "updated_at": now, "is_stale": False},
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -30,13 +39,13 @@ def deliver(run_id: str, seq: int, batches: Sequence[Batch]) -> Delivery:
     when batches before this one are missing.
     """
     with transaction.atomic():
-        mine, now = Run.objects.filter(pk=run_id, next_seq=seq), timezone.now()
-        if mine.update(next_seq=F("next_seq") + 1, heartbeat_at=now, updated_at=now, is_stale=False):
+        if TAKE.run(run_id, seq, timezone.now()):
             append(run_id, batches)
             return Delivery(sum(map(len, batches)), seq + 1, False)
-    expected = Run.objects.filter(pk=run_id).values_list("next_seq", flat=True).first()
-    if expected is None:
+    known = NUMBER.rows(run_id)
+    if not known:
         raise NotFound(f"run {run_id} does not exist")
+    expected: int = known[0][0]
     if seq > expected:
         said = f"{seq} leaves a gap: the next batch of run {run_id} is number {expected}"
         raise Conflict(f"seq: {said}", errors={"seq": [said]})
