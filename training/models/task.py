@@ -130,8 +130,10 @@ class Task(models.Model):
         indexes = [
             # Task.objects.placeable() and places in its line, from the index alone. Not partial: see Run.
             models.Index(fields=["status", "turn", "id", "unmet", "not_before", "pending_runs"], name="task_line"),
-            models.Index(fields=["status", "-id"], name="task_by_status"),
-            models.Index(fields=["owner", "-id"], name="task_by_owner"),
+            # Totals of lists, and their pages however far away, in the index alone: without reading the rows before.
+            models.Index(fields=["-id", "deleted_at", "ended_at"], name="task_by_age"),
+            models.Index(fields=["status", "-id", "deleted_at"], name="task_by_status"),
+            models.Index(fields=["owner", "-id", "deleted_at"], name="task_by_owner"),
             models.Index(fields=["schedule", "-id"], name="task_of_schedule", condition=~models.Q(schedule=None)),
             # SQLite uses it where a query says that the index is not null.
             models.Index(
