@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Func, IntegerField, Model, QuerySet, Value
+from django.db.models import Func, IntegerField, Model, QuerySet, Subquery, Value
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler
@@ -18,6 +18,7 @@ from django.db.models.sql.compiler import SQLCompiler
 M = TypeVar("M", bound=Model)
 S = TypeVar("S", bound="Statement")
 T = TypeVar("T")
+Row = dict[str, Any]
 Rows = list[tuple[Any, ...]]
 
 # Statements of one `Prepared` for different numbers of values.
@@ -36,6 +37,20 @@ class RowCount(Func):
 
     template = "COUNT(*)"
     output_field = IntegerField()
+
+
+class Slice(Subquery):
+    """Rows of an ordered queryset, to filter by with `__in`; unlike those of `queryset[:]` its bounds may be marks."""
+
+    template = "(%(subquery)s LIMIT %%s OFFSET %%s)"
+
+    def __init__(self, queryset: QuerySet[Any, Any], start: Value, size: Value) -> None:
+        super().__init__(queryset)
+        self._bounds = (size.value, start.value)
+
+    def as_sql(self, *args: Any, **context: Any) -> tuple[str, Any]:
+        sql, params = super().as_sql(*args, **context)
+        return sql, (*params, *self._bounds)
 
 
 class Statement:
@@ -67,6 +82,7 @@ class Selection(Statement):
         super().__init__(compiler)
         select = [expression for expression, _, _ in compiler.select or []]
         self._conversions = list(compiler.get_converters(select).items())
+        self._columns = compiler.query.selected or {}
         self._info: Any = compiler.klass_info
         if self._info:
             fields = self._info["select_fields"]
@@ -77,6 +93,9 @@ class Selection(Statement):
     def rows(self, values: Sequence[Any]) -> Rows:
         found: Rows = self.run(values, lambda cursor: cursor.fetchall())
         return [self._converted(row) for row in found] if self._conversions else found
+
+    def dicts(self, values: Sequence[Any]) -> list[Row]:
+        return [dict(zip(self._columns, row, strict=True)) for row in self.rows(values)]
 
     def objects(self, values: Sequence[Any]) -> list[Any]:
         found = []
@@ -138,6 +157,10 @@ class Prepared(Generic[M]):
     def rows(self, *values: Any) -> Rows:
         """Of a `values_list`, all at once."""
         return self._known.get(len(values)).rows(values)
+
+    def dicts(self, *values: Any) -> list[Row]:
+        """Of `values`, all at once."""
+        return self._known.get(len(values)).dicts(values)
 
     def all(self, *values: Any) -> list[M]:
         """Of a queryset of models, with what it selects of related ones."""

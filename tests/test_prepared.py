@@ -1,15 +1,16 @@
 """Statements that are compiled once, against the same querysets built anew."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, QuerySet, Value
 from django.db.models.lookups import In
 from django.test.utils import CaptureQueriesContext
 
-from mlserver.prepared import Prepared, PreparedUpdate, RowCount
+from mlserver.prepared import Prepared, PreparedUpdate, RowCount, Slice
 from tests.together import together
 from training.models import Run, RunProcess, Task
 
@@ -56,6 +57,24 @@ def test_objects_have_what_was_selected_of_related_ones(runs: list[Run], django_
 def test_all_objects_come_in_the_order_of_the_queryset(runs: list[Run]) -> None:
     prepared = Prepared(lambda status: Run.objects.filter(status=status).order_by("-created_at"))
     assert prepared.all("finished") == [runs[2], runs[0]] and prepared.all("unknown") == []
+
+
+def test_rows_are_also_had_as_dictionaries(runs: list[Run]) -> None:
+    def build(status: Value) -> "QuerySet[Run, dict[str, Any]]":
+        chosen = Run.objects.filter(status=status).order_by("created_at").annotate(owner_name=F("owner__username"))
+        return chosen.values("created_at", "owner_name", "config", "pk")
+
+    assert Prepared(build).dicts("finished") == list(build(Value("finished"))) != []
+
+
+def test_bounds_of_slices_are_values(runs: list[Run]) -> None:
+    def build(start: Value, size: Value, status: Value) -> "QuerySet[Run, tuple[str]]":
+        chosen = Run.objects.filter(status=status).order_by("-created_at").values("pk")
+        return Run.objects.filter(pk__in=Slice(chosen, start, size)).order_by("created_at").values_list("pk")
+
+    prepared, (first, _, last) = Prepared(build), [run.pk for run in runs]
+    assert prepared.rows(0, 9, "finished") == [(first,), (last,)] and prepared.rows(2, 9, "finished") == []
+    assert [prepared.rows(at, 1, "finished") for at in (0, 1)] == [[(last,)], [(first,)]]
 
 
 def test_columns_that_were_not_asked_for_are_deferred(runs: list[Run]) -> None:

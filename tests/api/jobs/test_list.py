@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.make import make_client, make_gpu, make_lease, make_node, make_process, make_run, make_task, make_user
@@ -11,7 +13,7 @@ from training.api.jobs.job_json import pod_name, rank_of
 from training.api.jobs.statuses import JOB, job_status, pod_phase
 from training.models import RunStatus, TaskStatus
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 URL = "/api/jobs"
 
 
@@ -64,6 +66,18 @@ def test_it_filters(api, owner):
     assert names(api, status="Creating") == ["starting"] and names(api, status="Running") == ["going"]
     assert names(api, status="") == names(api)
     assert names(api, keyword="100%") == []
+
+
+def test_filters_go_together_and_one_request_knows_nothing_of_another(api, owner):
+    for name in ("50%", "50_", "50x"):
+        for queue in ("fast", "slow"):
+            make_run(make_task(owner, name=f"{name} {queue}", queue=queue, status="active", pool="big"))
+    for name in ("50%", "50_", "50x"):
+        body = {"keyword": name, "status": "running", "queue": "fast", "owner": owner.username, "resourcePoolId": "big"}
+        assert names(api, **body) == [f"{name} fast"] and listed(api, **body)["totalCount"] == 1
+        assert names(api, **body, pageNumber=2) == [] and names(api, **{**body, "owner": "x"}) == []
+    assert names(api, keyword="\\") == names(api, keyword="'") == []
+    assert names(api, keyword="slow", keywordType="queueName", order="asc") == ["50% slow", "50_ slow", "50x slow"]
 
 
 def test_queue_and_pool_are_read_from_the_query_too(api, owner):
@@ -119,6 +133,16 @@ def test_it_asks_the_database_little(api, owner, django_assert_num_queries):
     listed(api)
     with django_assert_num_queries(3):  # the key, the page and the count
         listed(api)
+
+
+@pytest.mark.parametrize("body", [{}, {"status": "Completed"}, {"owner": "mei"}])
+def test_a_page_far_away_is_found_in_an_index_alone(api, owner, body):
+    make_task(owner, status="completed")
+    with CaptureQueriesContext(connection) as asked:
+        assert listed(api, **body, pageNumber=500) == {"jobs": [], "totalCount": 1}
+    if connection.vendor == "sqlite":
+        plans = [row[3] for it in asked for row in connection.cursor().execute(f"EXPLAIN QUERY PLAN {it['sql']}")]
+        assert sum("COVERING INDEX task_by" in plan for plan in plans) == 2  # the keys of the page, and the total
 
 
 def test_a_detail_has_request_pods_and_message(api, owner):

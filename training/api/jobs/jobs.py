@@ -16,7 +16,7 @@ from mlserver.api.schema import text_parameter
 from mlserver.errors import NotFound
 from training import jobs
 from training.api.jobs import schemas
-from training.api.jobs.job_json import COLUMNS, job_detail, job_item, with_run_status
+from training.api.jobs.job_json import job_detail, job_item
 from training.api.jobs.job_query import JobQuery
 from training.api.native.task_json import Viewer
 from training.models import Task
@@ -39,8 +39,7 @@ class JobList(JobsView):
     def post(self, request: Request) -> HttpResponse:
         """J1: tasks of all doors. An empty body lists everything."""
         query = JobQuery.of(cast(Row, request.data), request.query_params.dict())
-        rows = [*with_run_status(query.page_of_tasks()).values(*COLUMNS)]
-        return success({"jobs": [job_item(row) for row in rows], "totalCount": query.tasks.count()})
+        return success({"jobs": [job_item(row) for row in query.page()], "totalCount": query.count()})
 
 
 class JobCreate(JobsView):
