@@ -15,8 +15,9 @@ class EpochSeconds(Func):
 
     def as_sqlite(self, compiler: SQLCompiler, connection: Any, **context: Any) -> tuple[str, Any]:
         """SQLite has text: `2026-01-31 12:00:00`, with a fraction of six digits unless it is zero."""
-        # Up to the minute by strftime, which rounds fractions to milliseconds; the seconds are numbers as they stand.
-        template = "(strftime('%%%%s', substr(%(expressions)s, 1, 16)) + substr(%(expressions)s, 18) + 0.0)"
+        # Whole seconds from the days, which are exact to 0.05 ms; the fraction is a number as it stands, or empty.
+        days = "julianday(substr(%(expressions)s, 1, 19)) - 2440587.5"
+        template = f"(round(({days}) * 86400.0) + substr(%(expressions)s, 20))"
         sql, params = self.as_sql(compiler, connection, template=template, **context)
         return sql, (*params, *params)
 

@@ -1,6 +1,6 @@
 """Runs as the Runicorn API shows them. Lists may have thousands: rows are tuples, and nothing is made twice."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -64,14 +64,16 @@ def list_runs(runs: RunQuerySet) -> list[Row]:
     return render_rows(rows, artifact_counts(rows))
 
 
-def render_rows(rows: Iterable[Sequence[Any]], counts: Counts) -> list[Row]:
-    root, found = str(paths.runs_root()), []
-    for run_id, project, name, dir_name, outside_dir, created, status, pid, value, metric, *_ in rows:
+def render_rows(rows: Sequence[Sequence[Any]], counts: Counts) -> list[Row]:
+    root, found, width = str(paths.runs_root()), [], len(COLUMNS)
+    # `*_` would make a list for each row.
+    short = rows if not rows or len(rows[0]) == width else [row[:width] for row in rows]
+    for run_id, project, name, dir_name, outside_dir, created, status, pid, value, metric in short:
         made, used = counts.get(run_id, NONE)
         found.append(
             {
                 "id": run_id,
-                "run_dir": outside_dir or f"{root}/{folder_of(project, dir_name or name)}/{run_id}",
+                "run_dir": outside_dir or folder_of(root, project, dir_name or name) + run_id,
                 "created_time": created,
                 "status": STATUSES[status],
                 "pid": pid,
@@ -87,9 +89,9 @@ def render_rows(rows: Iterable[Sequence[Any]], counts: Counts) -> list[Row]:
 
 
 @lru_cache(maxsize=4096)
-def folder_of(project: str, name: str) -> str:
-    """Where the runs of this name lie, below the root of all runs: making such a path takes longer than the rest."""
-    return str(paths.runs_dir(project, name).relative_to(paths.runs_root()))
+def folder_of(root: str, project: str, name: str) -> str:
+    """Where the runs of this name lie, with a slash behind it: making such a path takes longer than the rest."""
+    return f"{root}/{paths.runs_dir(project, name).relative_to(paths.runs_root())}/"
 
 
 def artifact_counts(rows: Sequence[Sequence[Any]]) -> Counts:
