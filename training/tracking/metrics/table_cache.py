@@ -6,10 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mlserver.prepared import Prepared
 from training.models import MetricGroup
 from training.tracking.metrics.groups import Selection, groups_of, read_groups
 from training.tracking.metrics.table import Table, extended, table_of
 
+ROWS = Prepared(lambda run_id: MetricGroup.objects.filter(run_id=run_id, stream="").values_list("pk", "rows"))
 MAX_BYTES, MAX_ENTRIES, IDLE_S = 64 * 1024**2, 100, 3600.0
 
 
@@ -66,7 +68,7 @@ class TableCache:
 
     def get(self, run_id: str) -> Table | None:
         """The table of a run as the database has it now; None when it is too large to be kept."""
-        rows = dict(MetricGroup.objects.filter(run_id=run_id, stream="").values_list("pk", "rows"))
+        rows: dict[int, int] = dict(ROWS.rows(run_id))
         entry = self._find(run_id)
         if entry is not None and entry.rows == rows:
             self._count(hits=1)
