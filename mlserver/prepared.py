@@ -23,6 +23,8 @@ Rows = list[tuple[Any, ...]]
 
 # Statements of one `Prepared` for different numbers of values.
 MOST_COUNTS = 32
+# Of the number in a column, beside its sign; drivers raise an error for longer ones.
+MOST_BITS = 63
 
 
 class Mark:
@@ -67,12 +69,17 @@ class Statement:
             raise TypeError(f"values {sorted(left)} are not in the statement: {self._sql}")
 
     def run(self, values: Sequence[Any], read: Callable[[CursorWrapper], T]) -> T:
-        adapt = self.connection.ops.adapt_datetimefield_value
-        given = [adapt(value) if isinstance(value, datetime) else value for value in values]
+        given = [self._adapted(value) for value in values]
         params = [given[it.place] if isinstance(it, Mark) else it for it in self._params]
         with self.connection.cursor() as cursor:
             cursor.execute(self._sql, params)
             return read(cursor)
+
+    def _adapted(self, value: Any) -> Any:
+        if isinstance(value, datetime):
+            return self.connection.ops.adapt_datetimefield_value(value)
+        is_too_long = isinstance(value, int) and value.bit_length() > MOST_BITS
+        return None if is_too_long else value
 
 
 class Selection(Statement):
@@ -145,8 +152,8 @@ class Prepared(Generic[M]):
     """A queryset whose values come later.
 
     `build` is given a mark for each value, to filter by as by a value, `pk__in=marks` included. Values are what the
-    database takes (text, numbers, bytes) or instants; None finds nothing. Safe between threads, each of which has
-    its connection.
+    database takes (text, numbers, bytes) or instants; None finds nothing, nor does a number of more than 64 bits. Safe
+    between threads, each of which has its connection.
     """
 
     def __init__(self, build: Callable[..., QuerySet[M, Any]]) -> None:

@@ -110,6 +110,11 @@ def test_none_finds_nothing(runs: list[Run]) -> None:
     assert Prepared(lambda value: Run.objects.filter(exit_code=value).values_list("pk")).rows(None) == []
 
 
+def test_a_number_that_no_column_holds_finds_nothing(ada: User) -> None:
+    prepared = Prepared(lambda pk: User.objects.filter(pk=pk).values_list("username"))
+    assert [prepared.rows(pk) for pk in (ada.pk, 2**63, -(2**64))] == [[("ada",)], [], []]
+
+
 def test_rows_are_counted(runs: list[Run]) -> None:
     prepared = Prepared(lambda status: Run.objects.filter(status=status).order_by().values_list(RowCount()))
     assert prepared.rows("finished") == [(2,)] and prepared.rows("x") == [(0,)]

@@ -20,12 +20,14 @@ from mlserver.api.flowline_view import FlowlineView, by_key
 from mlserver.api.reading import Row
 from mlserver.api.rendering import json_response
 from mlserver.errors import BadRequest, NotFound, shown
+from mlserver.prepared import Prepared
 from mlserver.started import STARTED_AT
-from training.api.flowline.process_json import process_rows, render_processes
+from training.api.flowline.process_json import process_rows, render_process
 from training.models.run import ACTIVE
 
 TAGS = ["flowline"]
 GIB = 1024**3
+OF_NODE = Prepared(lambda name: Gpu.objects.filter(node__name=name).order_by("index", "-is_present"))
 GPU = OpenApiParameter("gpu_id", int, "path", description="index of the GPU")
 
 
@@ -82,7 +84,7 @@ class GpuList(FlowlineView):
     @extend_schema(tags=TAGS, operation_id="flowline_gpus", summary="All GPUs by index", responses=by_key(FlowlineGpu))
     def get(self, request: Request) -> HttpResponse:
         """F1: from the newest sample, never from the driver itself."""
-        return json_response({str(gpu.index): gpu_json(gpu) for gpu in own_gpus()})
+        return json_response({str(gpu.index): gpu_json(gpu) for gpu in OF_NODE.all(node_name())})
 
 
 class GpuProcesses(FlowlineView):
@@ -95,7 +97,7 @@ class GpuProcesses(FlowlineView):
         gpu = find_gpu(gpu_id)
         seen = gpu.processes
         rows = process_rows().filter(pid__in=[it["pid"] for it in seen], run__status__in=ACTIVE)
-        managed = {row["pid"]: row for row in render_processes([*rows])}
+        managed = {row["pid"]: render_process(row) for row in rows}
         return json_response({str(it["pid"]): on_gpu_json(it, gpu, managed.get(it["pid"])) for it in seen})
 
 
@@ -139,11 +141,6 @@ class SystemUptime(FlowlineView):
         hours, minutes = divmod(minutes, 60)
         days, hours = divmod(hours, 24)
         return json_response({"days": days, "hours": hours, "minutes": minutes, "seconds": seconds})
-
-
-def own_gpus() -> list[Gpu]:
-    """Of this machine, by index."""
-    return list(Gpu.objects.filter(node__name=node_name()).order_by("index", "-is_present"))
 
 
 def find_gpu(text: str) -> Gpu:

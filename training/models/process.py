@@ -1,6 +1,9 @@
 """RunProcess: one process of a run, with the identity of its supervisor."""
 
 from django.db import models
+from django.db.models import OuterRef, Subquery
+
+from training.models.lease import Lease
 
 
 class RunProcessQuerySet(models.QuerySet["RunProcess"]):
@@ -11,6 +14,11 @@ class RunProcessQuerySet(models.QuerySet["RunProcess"]):
     def launched(self) -> "RunProcessQuerySet":
         """Those whose command has started, or had."""
         return self.exclude(pid=None)
+
+    def with_gpu_index(self) -> "RunProcessQuerySet":
+        """Adds `gpu_index`: the lowest among the devices that its run holds or held; None where there are none."""
+        leases = Lease.objects.filter(run=OuterRef("run_id")).order_by("gpu__index")
+        return self.annotate(gpu_index=Subquery(leases.values("gpu__index")[:1]))
 
 
 class RunProcess(models.Model):

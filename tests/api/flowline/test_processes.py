@@ -50,11 +50,21 @@ def test_the_living_process_of_one_pid_wins_and_a_hundred_ended_ones_are_shown(a
 
 @pytest.mark.django_db
 def test_it_asks_the_database_little(api, owner, django_assert_num_queries):
-    for _ in range(3):
-        make_process(make_run(make_task(owner, status="active")))
+    for index in range(3):
+        make_process(run := make_run(make_task(owner, status="active")))
+        make_lease(run, make_gpu(index=index))
     api.get(LIST)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(3):  # the key, those that run and those that ended
         api.get(LIST)
+
+
+@pytest.mark.django_db
+def test_the_gpu_is_the_first_that_its_run_holds_or_held(api, owner):
+    run = make_run(make_task(owner), status="finished")
+    make_process(run, pid=500, ended_at=timezone.now())
+    for index in (3, 1, 2):
+        make_lease(run, make_gpu(index=index), released_at=timezone.now())
+    assert api.get(LIST).json()["500"]["gpu_id"] == api.get(f"/api/task/{run.task_id}").json()["gpu_id"] == 1
 
 
 @pytest.mark.django_db

@@ -58,10 +58,12 @@ def test_every_run_status_has_a_word():
 
 def test_it_asks_the_database_little(api, owner, django_assert_num_queries):
     for _ in range(3):
-        make_process(make_run(make_task(owner, status="active")))
+        make_process(run := make_run(make_task(owner, status="active")))
+        make_lease(run)
     api.get("/api/task/list")  # the key's last use is noted once
-    with django_assert_num_queries(3):
-        api.get("/api/task/list")
+    for path in ("/api/task/list", f"/api/task/{run.task_id}"):
+        with django_assert_num_queries(3):  # the key, the tasks and the processes of their newest runs
+            api.get(path)
 
 
 @pytest.mark.parametrize("path", ["/api/task/{}", "/api/task/delete/{}"])
@@ -92,7 +94,9 @@ def test_a_removal_that_fails_stops_nothing(api, owner, monkeypatch):
 
 def test_unknown_tasks_and_no_key(api):
     assert api.get("/api/task/77").json() == {"error": "Task not found"}
-    assert api.get("/api/task/77").status_code == api.delete("/api/task/77").status_code == 404
+    for number in (77, 10**20):
+        path = f"/api/task/{number}"
+        assert api.get(path).status_code == api.delete(path).status_code == 404
     assert api.get("/api/task/list/").status_code == 404
     for path in ("/api/task/list", "/api/task/1"):
         assert Client().get(path).status_code == 401

@@ -1,22 +1,22 @@
 """Processes as the FlowLine API shows them."""
 
 import shlex
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
 from mlserver.api.reading import Row
+from mlserver.prepared import Prepared
 from training.api.flowline.statuses import PROCESS
-from training.models import Lease, RunProcess
+from training.models import RunProcess
 from training.models.run import ACTIVE
 
 MOST_ENDED = 100
 NO_GPU = -1
 COLUMNS = (
-    "id", "pid", "started_at", "ended_at", "exit_code", "exit_signal", "run_id", "run__status", "run__gpus",
-    "run__task_id", "run__task__name", "run__task__command", "run__task__owner__username",
+    "id", "pid", "started_at", "ended_at", "exit_code", "exit_signal", "run__status", "run__task_id",
+    "run__task__name", "run__task__command", "run__task__owner__username", "gpu_index",
 )  # fmt: skip
 
 
@@ -25,34 +25,30 @@ def number_of(process_id: int) -> int:
     return process_id - 1
 
 
+def gpu_id(row: Row) -> int:
+    index: int | None = row["gpu_index"]
+    return NO_GPU if index is None else index
+
+
 def process_rows() -> "QuerySet[RunProcess, Row]":
     """Processes that this server started, of tasks that were not deleted."""
-    rows: QuerySet[RunProcess, Row] = RunProcess.objects.of_listed_tasks().launched().values(*COLUMNS)
+    processes = RunProcess.objects.of_listed_tasks().launched().with_gpu_index()
+    rows: QuerySet[RunProcess, Row] = processes.values(*COLUMNS)
     return rows
+
+
+LIVE = Prepared(lambda: process_rows().filter(run__status__in=ACTIVE).order_by("pk"))
+LAST = Prepared(lambda: process_rows().exclude(ended_at=None).order_by("-ended_at")[:MOST_ENDED])
 
 
 def listed() -> list[Row]:
     """Those that run and the last that ended; the live one of two with one pid comes last."""
-    live = process_rows().filter(run__status__in=ACTIVE).order_by("pk")
-    ended = process_rows().exclude(ended_at=None).order_by("-ended_at")[:MOST_ENDED]
-    return [*reversed(ended), *live]
+    live = LIVE.dicts()  # asked for first: one that ends meanwhile is in both
+    return [*reversed(LAST.dicts()), *live]
 
 
-def render_processes(rows: Collection[Row]) -> list[Row]:
-    """One more query for the devices of all."""
-    indices = first_gpus([row["run_id"] for row in rows if row["run__gpus"]])
-    return [_render(row, indices.get(row["run_id"], NO_GPU)) for row in rows]
-
-
-def first_gpus(run_ids: Collection[str]) -> dict[str, int]:
-    """Run id -> the lowest index among its devices."""
-    if not run_ids:
-        return {}
-    leases = Lease.objects.filter(run_id__in=run_ids).order_by("-gpu__index")
-    return dict(leases.values_list("run_id", "gpu__index"))
-
-
-def _render(row: Row, gpu_index: int) -> Row:
+def render_process(row: Row) -> Row:
+    """Of COLUMNS."""
     line = command_line(row["run__task__command"])
     return {
         "name": row["run__task__name"],
@@ -60,7 +56,7 @@ def _render(row: Row, gpu_index: int) -> Row:
         "process_id": number_of(row["id"]),
         "pid": row["pid"],
         "task_id": row["run__task_id"],
-        "gpu_id": gpu_index,
+        "gpu_id": gpu_id(row),
         "start_time": epoch_s(row["started_at"]),
         "cmd": line,
         "func": line,

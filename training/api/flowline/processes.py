@@ -11,7 +11,7 @@ from mlserver.api.rendering import json_response
 from mlserver.api.streams import StreamResponse
 from mlserver.errors import BadRequest, Conflict, NotFound, shown
 from training.api.flowline.gone import WhenGone
-from training.api.flowline.process_json import listed, render_processes
+from training.api.flowline.process_json import listed, render_process
 from training.api.flowline.schemas import Done, FlowlineProcess
 from training.models import Run, RunProcess
 from training.models.run import ACTIVE
@@ -29,7 +29,7 @@ class ProcessList(FlowlineView):
     )  # fmt: skip
     def get(self, request: Request) -> HttpResponse:
         """F4: those that run, and the last hundred that ended."""
-        return json_response({str(row["pid"]): row for row in render_processes(listed())})
+        return json_response({str(row["pid"]): render_process(row) for row in listed()})
 
 
 class ProcessKill(FlowlineView):

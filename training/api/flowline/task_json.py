@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from mlserver.api.reading import Row
 from mlserver.local_time import local_time
-from training.api.flowline.process_json import NO_GPU, first_gpus, number_of
+from mlserver.prepared import Prepared
+from training.api.flowline.process_json import gpu_id, number_of
 from training.api.flowline.statuses import STATE, TASK
 from training.flowline import base_command
 from training.models import RunProcess, Task
@@ -20,7 +21,7 @@ COLUMNS = (
     "id", "name", "status", "repeat", "runs_completed", "command", "cwd", "config", "created_at", "queued_at",
     "started_at", "ended_at", "owner__username", "newest_run_id",
 )  # fmt: skip
-PROCESS_COLUMNS = ("run_id", "id", "pid", "started_at", "ended_at", "run__gpus")
+PROCESS_COLUMNS = ("run_id", "id", "pid", "started_at", "ended_at", "gpu_index")
 # Ids in one statement; databases limit its parameters.
 AT_ONCE = 10_000
 
@@ -31,24 +32,34 @@ def task_rows() -> "QuerySet[Task, Row]":
     return rows
 
 
+TASK_OF_PATH = Prepared(lambda pk: task_rows().filter(pk=pk))
+PROCESS_OF_RUN = Prepared(lambda run_id: first_processes().filter(run_id=run_id))
+
+
+def render_task(pk: int) -> Row | None:
+    """None when there is none."""
+    for row in TASK_OF_PATH.dicts(pk):
+        processes = PROCESS_OF_RUN.dicts(row["newest_run_id"]) if row["newest_run_id"] else []
+        return _render(row, next(iter(processes), None))
+    return None
+
+
 def render_tasks(rows: Collection[Row]) -> list[Row]:
-    """Two more queries for each ten thousand tasks."""
+    """One more query for each ten thousand tasks."""
     run_ids = iter([row["newest_run_id"] for row in rows if row["newest_run_id"]])
     processes: dict[str, Row] = {}
-    gpus: dict[str, int] = {}
     while some := list(islice(run_ids, AT_ONCE)):
-        processes |= newest_processes(some)
-        gpus |= first_gpus([run_id for run_id in some if (process := processes.get(run_id)) and process["run__gpus"]])
-    return [_render(row, processes.get(row["newest_run_id"]), gpus) for row in rows]
+        processes |= {row["run_id"]: row for row in first_processes().filter(run_id__in=some)}
+    return [_render(row, processes.get(row["newest_run_id"])) for row in rows]
 
 
-def newest_processes(run_ids: Collection[str]) -> dict[str, Row]:
-    """Run id -> its first process."""
-    rows = RunProcess.objects.filter(run_id__in=run_ids, rank=0).order_by().values(*PROCESS_COLUMNS)
-    return {row["run_id"]: row for row in rows}
+def first_processes() -> "QuerySet[RunProcess, Row]":
+    processes = RunProcess.objects.filter(rank=0).with_gpu_index().order_by()
+    rows: QuerySet[RunProcess, Row] = processes.values(*PROCESS_COLUMNS)
+    return rows
 
 
-def _render(row: Row, process: Row | None, gpus: dict[str, int]) -> Row:
+def _render(row: Row, process: Row | None) -> Row:
     status = TASK[row["status"]]
     cmd = base_command(row["command"], row["config"])
     return {
@@ -65,20 +76,20 @@ def _render(row: Row, process: Row | None, gpus: dict[str, int]) -> Row:
         "config_dict": row["config"],
         "dict": orjson.dumps(row["config"]).decode(),
         "user": row["owner__username"],
-        **_of_process(process, gpus),
+        **_of_process(process),
         "created_at": row["created_at"],
         "updated_at": max(_instants(row)),
     }
 
 
-def _of_process(process: Row | None, gpus: dict[str, int]) -> dict[str, Any]:
+def _of_process(process: Row | None) -> dict[str, Any]:
     """The latest process; all null before the first."""
     if process is None:
         return dict.fromkeys(("process_id", "pid", "gpu_id", "startTime", "runTime"))
     return {
         "process_id": number_of(process["id"]),
         "pid": process["pid"],
-        "gpu_id": gpus.get(process["run_id"], NO_GPU),
+        "gpu_id": gpu_id(process),
         "startTime": local_time(process["started_at"]) if process["started_at"] else None,
         "runTime": run_time(process["started_at"], process["ended_at"]),
     }

@@ -24,7 +24,7 @@ from training.api.flowline.schemas import (
     TaskCreation,
     TaskList,
 )
-from training.api.flowline.task_json import render_tasks, task_rows
+from training.api.flowline.task_json import render_task, render_tasks, task_rows
 from training.models import DispatchLoop, Task
 from training.queue.scheduler import schedule_and_launch
 
@@ -68,10 +68,10 @@ class TaskDetail(FlowlineView):
     @extend_schema(tags=TAGS, summary="Read one task", responses=FlowlineTask)
     def get(self, request: Request, task_id: int) -> HttpResponse:
         """F13, F16."""
-        rows = [*task_rows().filter(pk=task_id)]
-        if not rows:
+        task = render_task(task_id)
+        if task is None:
             raise NotFound("Task not found")
-        return json_response(render_tasks(rows)[0])
+        return json_response(task)
 
     @extend_schema(tags=TAGS, summary="Remove a task", responses=Done)
     def delete(self, request: Request, task_id: int) -> HttpResponse:
