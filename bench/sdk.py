@@ -95,7 +95,8 @@ def prepared(name: str) -> Callable[[dict[str, float]], object]:
     if name == "floor":
         descriptor = os.open(run.run_dir / "floor", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         line = metrics_line({"loss": 0.123456789012, "accuracy": 0.987654321, "lr": 0.001234567}, 1, time.time())
-        return lambda data: os.write(descriptor, line)
+        content = line.encode()
+        return lambda data: os.write(descriptor, content)
     return rn.log if name == "module" else run.log
 
 

@@ -1,4 +1,4 @@
-"""One record of a run as one line of JSON, fast: a call of `log` is to cost microseconds.
+"""One record of a run as one line of JSON in ASCII, fast: a call of `log` is to cost microseconds.
 
 NaN and infinity stand bare, as Python's own json writes them and the server reads them.
 """
@@ -43,7 +43,7 @@ def compiled_encoder() -> Callable[[Any], str]:
 _encode = compiled_encoder()
 
 
-def metrics_line(data: Mapping[str, Any], step: int, now: float, stage: Any = None) -> bytes:
+def metrics_line(data: Mapping[str, Any], step: int, now: float, stage: Any = None) -> str:
     """A record of type `metrics`, with its newline. Values that no record can hold are left out, with one warning."""
     try:
         body = _encode(data)[1:]
@@ -54,11 +54,12 @@ def metrics_line(data: Mapping[str, Any], step: int, now: float, stage: Any = No
         body = f', "stage": {json.dumps(str(stage))}{", " if len(body) > 1 else ""}{body}'
     elif len(body) > 1:
         body = f", {body}"
-    return f'{{"ts": {now!r}, "type": "metrics", "data": {{"global_step": {step}, "time": {now!r}{body}}}\n'.encode()
+    at = repr(now)  # once: a tenth of the whole call
+    return f'{{"ts": {at}, "type": "metrics", "data": {{"global_step": {step}, "time": {at}{body}}}\n'
 
 
-def image_line(data: Mapping[str, Any], now: float) -> bytes:
-    return f'{{"ts": {now!r}, "type": "image", "data": {_encode(data)}}}\n'.encode()
+def image_line(data: Mapping[str, Any], now: float) -> str:
+    return f'{{"ts": {now!r}, "type": "image", "data": {_encode(data)}}}\n'
 
 
 def keepable(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,6 +83,8 @@ def number(value: Any) -> float | None:
 
 def as_float(value: Any) -> float | None:
     """None for what is no number."""
+    if type(value) is float:
+        return value
     if isinstance(value, bool | str) or value is None:
         return None
     try:
