@@ -90,7 +90,7 @@ class Selection(Statement):
         select = [expression for expression, _, _ in compiler.select or []]
         self._conversions = list(compiler.get_converters(select).items())
         self._columns = compiler.query.selected or {}
-        self._info: Any = compiler.klass_info
+        self._info: Any = None if self._columns else compiler.klass_info
         if self._info:
             fields = self._info["select_fields"]
             self._own = slice(fields[0], fields[-1] + 1)

@@ -62,7 +62,7 @@ def test_all_objects_come_in_the_order_of_the_queryset(runs: list[Run]) -> None:
 def test_rows_are_also_had_as_dictionaries(runs: list[Run]) -> None:
     def build(status: Value) -> "QuerySet[Run, dict[str, Any]]":
         chosen = Run.objects.filter(status=status).order_by("created_at").annotate(owner_name=F("owner__username"))
-        return chosen.values("created_at", "owner_name", "config", "pk")
+        return chosen.values("created_at", "owner_name", "config", "pk", "owner__email")
 
     assert Prepared(build).dicts("finished") == list(build(Value("finished"))) != []
 

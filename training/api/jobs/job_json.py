@@ -6,6 +6,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from mlserver.api.jobs_view import instant
 from mlserver.api.reading import Row
+from mlserver.prepared import Prepared
 from training.api.jobs.statuses import job_status, pod_phase
 from training.api.native.task_json import Viewer
 from training.jobs import PRIORITIES
@@ -18,12 +19,20 @@ COLUMNS = (
 
 # How the two forms of the client call what is mounted.
 MOUNTS = ("volumes", "datasources")
+NEWEST_RUN = Prepared(
+    lambda task_id: Run.objects.visible().filter(task=task_id).select_related("node").newest_first()[:1]
+)
 
 
 def with_run_status(tasks: "QuerySet[Task]") -> "QuerySet[Task]":
     """Adds `newest_run_status`."""
     runs = Run.objects.visible().filter(task=OuterRef("pk")).order_by("-created_at", "-pk")
     return tasks.annotate(newest_run_status=Subquery(runs.values("status")[:1]))
+
+
+def newest_run(task_id: int) -> Run | None:
+    """With its node."""
+    return NEWEST_RUN.first(task_id)
 
 
 def job_item(row: Row) -> Row:
@@ -51,7 +60,7 @@ def job_item(row: Row) -> Row:
 
 def job_detail(task: Task, viewer: Viewer) -> Row:
     """J2 data. Values of the environment are the owner's and administrators' to see."""
-    run = Run.objects.visible().filter(task=task).select_related("node").order_by("-created_at", "-pk").first()
+    run = newest_run(task.pk)
     row = {name: getattr(task, name) for name in COLUMNS if "__" not in name and name != "newest_run_status"}
     row |= {"owner__username": task.owner.get_username(), "newest_run_status": run.status if run else None}
     return {

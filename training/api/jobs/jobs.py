@@ -14,6 +14,7 @@ from mlserver.api.jobs_view import JobsView, success
 from mlserver.api.reading import Row
 from mlserver.api.schema import text_parameter
 from mlserver.errors import NotFound
+from mlserver.prepared import Prepared
 from training import jobs
 from training.api.jobs import schemas
 from training.api.jobs.job_json import job_detail, job_item
@@ -23,6 +24,7 @@ from training.models import Task
 from training.models.job_id import JOB_ID
 
 TAGS = ["jobs"]
+OF_PATH = Prepared(lambda job_id: Task.objects.visible().select_related("owner").filter(job_id=job_id)[:1])
 JOB = text_parameter("job_id", "as the creation answered", pattern=JOB_ID)
 
 
@@ -86,7 +88,7 @@ class JobStop(JobsView):
 
 
 def find_job(job_id: str) -> Task:
-    task = Task.objects.visible().select_related("owner").filter(job_id=job_id).first()
+    task = OF_PATH.first(job_id)
     if task is None:
         raise NotFound(f"job {job_id} does not exist")
     return task

@@ -11,9 +11,9 @@ from mlserver.api.schema import whole_parameter
 from mlserver.api.streams import StreamResponse
 from mlserver.errors import Invalid, NotFound, shown
 from training.api.jobs import schemas
-from training.api.jobs.job_json import rank_of
+from training.api.jobs.job_json import newest_run, rank_of
 from training.api.jobs.jobs import JOB, TAGS, find_job
-from training.api.jobs.pod_streams import PodEvents, PodText, Wish, newest_run
+from training.api.jobs.pod_streams import PodEvents, PodText, Wish
 from training.models import Run, Task
 from training.tracking import logs
 

@@ -8,7 +8,7 @@ from functools import partial
 from django.db import DatabaseError, connection
 
 from mlserver.api.streams import Send, Stream
-from training.api.jobs.job_json import exit_code_of
+from training.api.jobs.job_json import exit_code_of, newest_run
 from training.api.native.log_events import final_status
 from training.models import Run, RunProcess, Task
 from training.models.task import ENDED
@@ -119,10 +119,6 @@ def look(wish: Wish) -> tuple[Opened | None, bool]:
     finally:
         connection.close()
     return (None if run is None else wish.opened(run)), status is None or status in ENDED
-
-
-def newest_run(task_id: int) -> Run | None:
-    return Run.objects.visible().filter(task=task_id).order_by("-created_at", "-pk").first()
 
 
 def events_of(lines: list[logs.Line]) -> bytes:

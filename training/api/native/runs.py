@@ -9,6 +9,7 @@ from mlserver.accounts.permissions import require_owner
 from mlserver.api.idempotency import idempotent
 from mlserver.api.reading import ReadSet, Row
 from mlserver.errors import Conflict, NotFound
+from mlserver.prepared import Prepared
 from training.api.native.filters import RunFilters
 from training.api.native.run_json import render_runs, run_rows
 from training.api.native.schemas import HeartbeatAnswer, RunAnswer, RunChange, RunEnd, SdkRun, SdkRunAnswer
@@ -26,6 +27,7 @@ class RunSet(ReadSet):
 
     noun = "run"
     queryset = run_rows()
+    by_key = Prepared(lambda pk: run_rows().filter(pk=pk))
     serializer_class = RunAnswer
     filterset_class = RunFilters
     conflicting_actions = ("create", "heartbeat", "finish")

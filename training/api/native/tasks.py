@@ -12,6 +12,7 @@ from mlserver.api.idempotency import idempotent
 from mlserver.api.parsing import query_flag
 from mlserver.api.reading import ReadSet, Row
 from mlserver.errors import NotFound
+from mlserver.prepared import Prepared
 from training.api.native.filters import TaskFilters
 from training.api.native.schemas import DryRunAnswer, TaskAnswer, TaskChange, TaskSubmission
 from training.api.native.task_json import Viewer, render_tasks, task_rows
@@ -37,6 +38,7 @@ class TaskSet(ReadSet):
 
     noun = "task"
     queryset = task_rows()
+    by_key = Prepared(lambda pk: task_rows().filter(pk=pk))
     serializer_class = TaskAnswer
     filterset_class = TaskFilters
     conflicting_actions = ("partial_update", "destroy", "stop", "hold", "release", "retry")
