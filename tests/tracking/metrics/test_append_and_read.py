@@ -13,7 +13,7 @@ from tests.metrics import Event, expected_rows, log, log_columns, rows_of
 from tests.together import together
 from training.models import MetricChunk, MetricGroup, MetricWord, Run, Series
 from training.tracking import metrics
-from training.tracking.metrics import Batch, cache, chunks, read_table
+from training.tracking.metrics import Batch, cache, chunks, read_table, words
 
 pytestmark = pytest.mark.django_db
 
@@ -167,6 +167,14 @@ def test_it_keeps_each_word_once(run: Run) -> None:
     assert MetricWord.objects.filter(run=run).count() == 4
     stages = read_table(run).columns["stage"].tolist()
     assert stages[:3] == ["val", "train", "val"]
+
+
+@pytest.mark.database
+def test_it_finds_the_words_of_lists_of_any_length(run: Run) -> None:
+    for count in (1, 2, 3, 7, words.AT_ONCE, words.AT_ONCE + 3):
+        log(run, *({"global_step": at, "w": f"w{at}"} for at in range(count)))
+        assert MetricWord.objects.filter(run=run).count() == count
+        assert read_table(run).columns["w"].tolist() == [f"w{at}" for at in range(count)]
 
 
 def test_runs_do_not_see_each_other(run: Run) -> None:

@@ -5,12 +5,16 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from mlserver.prepared import Prepared
 from training.models import MetricWord
 from training.tracking.metrics.batch import Batch, Floats, Word, digest_of
 
 Objects = npt.NDArray[np.object_]
-# What one statement may name; SQLite takes 32,766 parameters.
-AT_ONCE = 10_000
+# Digests in one statement. Fewer are filled up to 1, 2, 4, 8, ...: so few statements serve lists of all lengths.
+AT_ONCE = 1024
+KNOWN = Prepared(
+    lambda run_id, *digests: MetricWord.objects.filter(run_id=run_id, digest__in=digests).values_list("digest", "code")
+)
 
 
 def codes_of(run_id: str, batches: Iterable[Batch]) -> dict[str, int]:
@@ -32,8 +36,9 @@ def codes_of(run_id: str, batches: Iterable[Batch]) -> dict[str, int]:
 def known(run_id: str, digests: list[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for at in range(0, len(digests), AT_ONCE):
-        rows = MetricWord.objects.filter(run_id=run_id, digest__in=digests[at : at + AT_ONCE])
-        found |= dict(rows.values_list("digest", "code"))
+        some = digests[at : at + AT_ONCE]
+        filling = some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))
+        found.update(KNOWN.rows(run_id, *some, *filling))
     return found
 
 
