@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.utils.html import format_html
 
@@ -52,7 +53,8 @@ class TaskAdmin(RecordAdmin):
     def all_runs(self, task: Task) -> str:
         """A link: a task may have thousands of runs."""
         url = reverse("admin:training_run_changelist", query={"task__id__exact": task.pk})
-        return format_html('<a href="{}">{} runs</a>', url, task.runs.count())
+        count = task.runs.count()
+        return format_html('<a href="{}">{} run{}</a>', url, count, pluralize(count))
 
     def get_exclude(self, request: HttpRequest, obj: Task | None = None) -> list[str]:
         """Values of the environment may be secrets: the owner's and administrators' to see."""
