@@ -179,6 +179,8 @@ class Run(models.Model):
             models.Index(fields=["-created_at", "-id", *FILTERS, "status", "best_metric_value"], name="run_by_age"),
             models.Index(fields=["-updated_at", "-id", *FILTERS, "status", *FACTS], name="run_by_change"),
             models.Index(fields=["-best_metric_value", "-id", *FILTERS, "status", "created_at"], name="run_by_best"),
+            # The recycle bin, and how many are not in it. Partial: SQLite would take a whole one for the other orders.
+            models.Index(fields=["-deleted_at", "-id"], condition=Q(deleted_at__isnull=False), name="run_by_deletion"),
             models.Index(EndRank("status"), "id", *FILTERS, "status", *FACTS, name="run_by_end"),
             models.Index(
                 fields=["project", "deleted_at", "status", "name", "updated_at", *FACTS, "id"], name="run_of_project"

@@ -168,3 +168,11 @@ def test_its_queries_do_not_grow_with_the_page(client, django_assert_num_queries
     client.get(PATH + query)
     with django_assert_num_queries(count):  # the key, (the index of texts), ids, (their number), rows, artifacts
         client.get(PATH + query)
+
+
+@pytest.mark.database
+def test_runs_in_the_recycle_bin_are_not_in_its_total(client):
+    runs = [make_run() for _ in range(5)]
+    Run.objects.filter(pk__in=[run.pk for run in runs[:2]]).update(deleted_at=timezone.now())
+    assert client.get(f"{PATH}?per_page=2").json()["total"] == 3
+    assert client.get(f"{PATH}?per_page=2&include_deleted=true").json()["total"] == 5
