@@ -29,12 +29,14 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
 
-# Everything on SQLite, in parallel: tests wait more than they work; what takes the machine, by itself. Then what
-# databases and queues must guarantee, again on PostgreSQL and Redis: one process, for several would be longer at
-# finding the few tests than at running them.
+# Everything on SQLite, in parallel: tests wait more than they work. What fails there is run once more by itself: on a
+# busy machine a process may be late, a mistake fails again. Then what takes the machine, alone. Then what databases and
+# queues must guarantee, again on PostgreSQL and Redis: one process, for several would be longer at finding the few
+# tests than at running them.
 TEST_WORKERS ?= 4
 test: $(VENV)/.installed-dev $(VENV)/peers/.installed
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not alone" \
+		|| { test $$? -eq 1 && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 	$(BIN)/python -m pytest -m alone tests/faults tests/examples
 	$(BIN)/python -m tests.services $(BIN)/python -m pytest -m "database or queue"
 
