@@ -1,4 +1,4 @@
-"""Fill the database of MLSERVER_HOME with ended tasks and runs: `python -m bench.fill 10000`."""
+"""Fill the database of MLSERVER_HOME with ended tasks, runs and their processes: `python -m bench.fill 10000`."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ django.setup()
 from django.utils import timezone  # noqa: E402
 
 from mlserver.accounts.bootstrap import first_admin  # noqa: E402
-from training.models import ExitClass, Run, RunStatus, Series, Task, TaskStatus  # noqa: E402
+from training.models import ExitClass, Run, RunProcess, RunStatus, Series, Task, TaskStatus  # noqa: E402
 from training.models.run import new_run_id  # noqa: E402
 
 
@@ -39,6 +39,13 @@ def main(count: int) -> None:
         ],
         batch_size=1000,
     )  # fmt: skip
+    RunProcess.objects.bulk_create(
+        [
+            RunProcess(run=run, pid=100_000 + n, started_at=run.started_at, ended_at=run.ended_at, exit_code=0)
+            for n, run in enumerate(runs)
+        ],
+        batch_size=1000,
+    )
     Series.objects.bulk_create(
         [Series(run=run, name=name, count=100, last=0.5) for run in runs[-50:] for name in ("loss", "accuracy")]
     )

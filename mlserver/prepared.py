@@ -99,7 +99,7 @@ class Selection(Statement):
 
     def rows(self, values: Sequence[Any]) -> Rows:
         found: Rows = self.run(values, lambda cursor: cursor.fetchall())
-        return [self._converted(row) for row in found] if self._conversions else found
+        return self._converted(found) if found and self._conversions else found
 
     def dicts(self, values: Sequence[Any]) -> list[Row]:
         return [dict(zip(self._columns, row, strict=True)) for row in self.rows(values)]
@@ -113,12 +113,12 @@ class Selection(Statement):
             found.append(made)
         return found
 
-    def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        cells = list(row)
+    def _converted(self, rows: Rows) -> Rows:
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
         for at, (converters, expression) in self._conversions:
             for convert in converters:
-                cells[at] = convert(cells[at], expression, self.connection)
-        return tuple(cells)
+                columns[at] = [convert(cell, expression, self.connection) for cell in columns[at]]
+        return list(zip(*columns, strict=True))
 
 
 class OfThread(threading.local):

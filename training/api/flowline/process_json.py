@@ -1,12 +1,12 @@
 """Processes as the FlowLine API shows them."""
 
 import shlex
-from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
 from mlserver.api.reading import Row
+from mlserver.instants import EpochSeconds
 from mlserver.prepared import Prepared
 from training.api.flowline.statuses import PROCESS
 from training.models import RunProcess
@@ -15,7 +15,7 @@ from training.models.run import ACTIVE
 MOST_ENDED = 100
 NO_GPU = -1
 COLUMNS = (
-    "id", "pid", "started_at", "ended_at", "exit_code", "exit_signal", "run__status", "run__task_id",
+    "id", "pid", "start_time", "end_time", "exit_code", "exit_signal", "run__status", "run__task_id",
     "run__task__name", "run__task__command", "run__task__owner__username", "gpu_index",
 )  # fmt: skip
 
@@ -33,7 +33,8 @@ def gpu_id(row: Row) -> int:
 def process_rows() -> "QuerySet[RunProcess, Row]":
     """Processes that this server started, of tasks that were not deleted."""
     processes = RunProcess.objects.of_listed_tasks().launched().with_gpu_index()
-    rows: QuerySet[RunProcess, Row] = processes.values(*COLUMNS)
+    times = {"start_time": EpochSeconds("started_at"), "end_time": EpochSeconds("ended_at")}
+    rows: QuerySet[RunProcess, Row] = processes.annotate(**times).values(*COLUMNS)
     return rows
 
 
@@ -57,11 +58,11 @@ def render_process(row: Row) -> Row:
         "pid": row["pid"],
         "task_id": row["run__task_id"],
         "gpu_id": gpu_id(row),
-        "start_time": epoch_s(row["started_at"]),
+        "start_time": row["start_time"],
         "cmd": line,
         "func": line,
         "user": row["run__task__owner__username"],
-        "end_time": epoch_s(row["ended_at"]),
+        "end_time": row["end_time"],
         "return_code": return_code(row),
     }
 
@@ -75,7 +76,3 @@ def return_code(row: Row) -> int | None:
 
 def command_line(command: Any) -> str:
     return command if isinstance(command, str) else shlex.join(command)
-
-
-def epoch_s(instant: datetime | None) -> float | None:
-    return instant.timestamp() if instant else None
