@@ -78,7 +78,8 @@ COPY_RULES: dict[str, Callable[[object], Any]] = {
 def create(data: Mapping[str, object], *, owner: User) -> Task:
     """Submit a task; `cmd` may be called `command`. Raises Invalid with every refused field."""
     data = dict(data)
-    data.setdefault("cmd", data.get("command", ""))
+    if "command" in data:
+        data.setdefault("cmd", data["command"])
     clean = checked(data, RULES, required={"cmd": CMD_MISSING})
     spec = spec_of(
         clean["cmd"],

@@ -46,7 +46,7 @@ def test_it_runs_on_the_cpu_where_there_is_no_gpu(api, settings):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({}, "cmd"),
+        ({}, "cmd: is required"),
         ({"cmd": "  "}, "cmd"),
         ({"cmd": 7}, "cmd"),
         ({"cmd": "true", "name": ""}, "name"),
