@@ -13,6 +13,7 @@ from training.execution.images import check_image
 from training.models import Event, Source, Task
 from training.models.queue import DEFAULT_QUEUE
 from training.queue.control import end_runs
+from training.queue.names import check_pool
 from training.queue.spec import Refused, TaskSpec, checked, command, directory, mapping, optional, text, whole
 from training.queue.submit import submit
 
@@ -93,6 +94,7 @@ def create(data: Mapping[str, object], *, owner: User) -> Task:
     image = clean.get("image") or ""
     pool = clean.get("resourcePoolId") or DEFAULT_POOL
     replicas = clean.get("replicas") or 1
+    check_pool(pool, field="resourcePoolId")
     gpu_count = gpus_asked(clean.get("gpuCount"), pool)
     check_image(image)
     spec = TaskSpec.clean(
@@ -133,7 +135,7 @@ def gpus_asked(count: int | None, pool: str) -> int:
 
 
 def gpus_of_pool(name: str) -> int:
-    """0 of a pool that nobody knows: another rule refuses that."""
+    """0 of a pool that is gone meanwhile: another rule refuses that."""
     pool = Pool(name=name) if name == DEFAULT_POOL else Pool.objects.filter(name=name).first()
     return pool.devices().count() if pool else 0
 

@@ -10,6 +10,7 @@ from mlserver.enqueue import enqueue
 from mlserver.errors import Conflict, Invalid, shown
 from training.models import Task, TaskSchedule
 from training.models.task import UNENDED
+from training.queue.names import names_of
 from training.queue.spec import Refused, checked, text, whole
 
 
@@ -94,8 +95,10 @@ def members_of(values: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 def _refuse_unknown(field: str, asked: list[Any], known: set[Any]) -> None:
     unknown = [value for value in asked if value not in known]
+    if unknown and field == "nodes":
+        raise Invalid.field(field, f"there is no node {shown(unknown[0])}; there are: {names_of(Node)}")
     if unknown:
-        raise Invalid.field(field, f"there is no {'node' if field == 'nodes' else 'GPU'} {shown(unknown[0])}")
+        raise Invalid.field(field, f"there is no GPU {shown(unknown[0])}")
 
 
 def set_members(pool: Pool, members: Mapping[str, list[Any]]) -> None:

@@ -72,6 +72,11 @@ def test_returns_422_and_names_the_field_when_refused(field, value, admin):
     assert Pool.objects.count() == 1
 
 
+def test_an_unknown_node_is_refused_with_those_there_are(admin):
+    make_node("box")
+    assert post(admin, name="fast", nodes=["gone"]).json()["detail"] == 'nodes: there is no node "gone"; there are: box'
+
+
 def test_returns_422_without_a_name(admin):
     assert list(post(admin).json()["errors"]) == ["name"]
 
