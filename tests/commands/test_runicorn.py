@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tarfile
@@ -16,11 +17,14 @@ from django.utils import timezone
 from openpyxl import load_workbook
 
 from mlserver.api.rate_limits import load, rate_limits_file
+from mlserver.paths import serve_record
+from mlserver.serving.leftovers import write_record
 from tests.make import make_run, make_sdk_run
 from tests.metrics import log
 from tests.peer_files import RUN_ID, PeerRun, metrics
 from tests.serving import REPOSITORY, prepare_database, server_environment
 from training import paths
+from training.execution.identity import ProcessIdentity
 from training.management.runicorn import configuration
 from training.models import ImportedRoot, Run, RunAlias
 
@@ -106,6 +110,16 @@ def test_it_imports_an_archive(storage: str | None, tmp_path: Path) -> None:
     assert (run.owner.username, run.series.get().count, run.directory.is_relative_to(root)) == ("admin", 1, True)
     assert "1 runs are known already" in runicorn("import", *arguments)
     assert Run.objects.count() == 1
+
+
+def test_of_many_known_runs_five_are_named(tmp_path: Path) -> None:
+    peers = [PeerRun(tmp_path / "there", f"20260307_091502_{number:06x}") for number in range(6)]
+    with tarfile.open("a.tar.gz", "w:gz") as archive:
+        for peer in peers:
+            archive.add(peer.directory, f"vision/resnet/runs/{peer.directory.name}")
+    runicorn("import", "--archive", "a.tar.gz")
+    said = runicorn("import", "--archive", "a.tar.gz").splitlines()[1]
+    assert said.startswith("6 runs are known already") and said.count("20260307_") == 5 and said.endswith(", ...")
 
 
 def test_an_archive_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -249,8 +263,18 @@ def test_the_viewer_is_serve_at_its_address(tmp_path: Path, monkeypatch: pytest.
         ["serve", "--host", "127.0.0.1", "--port", "9", "--log-level", "debug"],
     ]
     monkeypatch.setattr(configuration, "is_running", lambda: True)
-    assert "is running" in runicorn("viewer") and len(started) == 2
+    assert "is running, at the address in its first lines" in runicorn("viewer") and len(started) == 2
     assert refused("viewer", "--storage", "missing")[0] == 1
+
+
+def test_the_viewer_points_at_the_server_that_runs() -> None:
+    itself = ProcessIdentity.of(os.getpid())
+    assert itself is not None
+    write_record(serve_record(), {"serve": itself})
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        said = runicorn("viewer")
+    assert "is running, at " in said and f"127.0.0.1:{port}" in said
 
 
 @pytest.mark.process

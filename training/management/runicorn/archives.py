@@ -16,6 +16,8 @@ from training.tracking.importers.packing import pack
 from training.tracking.importers.roots import register_root
 from training.tracking.importers.unpacking import unpack
 
+SHOWN = 5
+
 
 def add_export(parser: ArgumentParser) -> None:
     add_storage(parser)
@@ -65,7 +67,9 @@ def import_archive(options: dict[str, Any], out: OutputWrapper) -> None:
         pass
     out.write(f"Imported {unpacked.files} files into {row.path}: {len(unpacked.folders)} new runs")
     if unpacked.known:
-        out.write(f"{len(unpacked.known)} runs are known already and were left alone: {', '.join(unpacked.known[:5])}")
+        more = ", ..." if len(unpacked.known) > SHOWN else ""
+        shown = ", ".join(unpacked.known[:SHOWN])
+        out.write(f"{len(unpacked.known)} runs are known already and were left alone: {shown}{more}")
     if unpacked.skipped:
         out.write(f"{unpacked.skipped} members are no files of runs and were left out")
     for line in intake.report.refusals():

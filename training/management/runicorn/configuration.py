@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, OutputWrapper
 
 from mlserver.accounts.bootstrap import first_admin
 from mlserver.errors import Invalid
-from mlserver.serving.presence import is_running
+from mlserver.serving.presence import addresses, is_running
 from training import paths
 from training.tracking.importers.roots import register_root
 
@@ -81,7 +81,8 @@ def viewer(options: dict[str, Any], out: OutputWrapper) -> None:
             raise CommandError(error.errors["root"][0]) from error
         out.write(f"Storage: {root.path}, followed from now on")
     if is_running():
-        out.write(f"The server of {settings.MLSERVER_HOME} is running; its address is in its first lines.")
+        where = " and ".join(addresses()) or "the address in its first lines"
+        out.write(f"The server of {settings.MLSERVER_HOME} is running, at {where}.")
         return
     host = "127.0.0.1" if options["remote_mode"] else options["host"]
     arguments = ["--host", host, "--port", options["port"], "--log-level", options["log_level"].lower()]
