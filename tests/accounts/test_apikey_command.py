@@ -30,7 +30,7 @@ def test_it_creates_a_key_of_a_named_user_up_to_its_scope() -> None:
     assert ApiKey.objects.get(digest=digest_of(_apikey("create", "x", "--user", "ada"))).user.username == "ada"
     with pytest.raises(CommandError, match='"admin" is more than user ada has'):
         _apikey("create", "x", "--user", "ada", "--scope", "admin")
-    with pytest.raises(CommandError, match="no active user 'bob'"):
+    with pytest.raises(CommandError, match="no active user 'bob'; administrators make users at /admin/"):
         _apikey("create", "x", "--user", "bob")
 
 

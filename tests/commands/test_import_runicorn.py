@@ -60,11 +60,11 @@ def test_it_registers_the_root_and_lets_the_server_follow_it(root: Path) -> None
     (root.parent / "link").symlink_to(root)
     run_command(root.parent / "link")
     assert ImportedRoot.objects.values_list("path", "is_followed").get() == (str(root.resolve()), False)
-    run_command(root, "--follow")
+    assert run_command(root, "--follow")[0].endswith(f"the server follows {root.resolve()} from now on\n")
     assert ImportedRoot.objects.get().is_followed
-    run_command(root)
+    assert "follows" not in run_command(root)[0]
     assert ImportedRoot.objects.get().is_followed, "left as it was"
-    run_command(root, "--no-follow")
+    assert run_command(root, "--no-follow")[0].endswith("no more\n")
     assert not ImportedRoot.objects.get().is_followed
 
 

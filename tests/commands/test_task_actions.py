@@ -31,6 +31,13 @@ def test_it_starts_what_it_retries_where_there_is_room() -> None:
     assert Run.objects.get().task == task
 
 
+def test_of_an_array_that_cannot_it_says_how_its_tasks_are() -> None:
+    for index, status in enumerate(("completed", "stopped")):
+        make_task(status=status, array_id="array-0a1b2c3d4e5f", array_index=index, array_size=2)
+    with pytest.raises(CommandError, match="no task is in a state for this, they are completed, stopped"):
+        said("hold", "array-0a1b2c3d4e5f")
+
+
 def test_it_holds_waiting_tasks_and_releases_them() -> None:
     task = make_task()
     assert said("hold", task) == f"task {task.pk} held\n"

@@ -32,7 +32,7 @@ class TaskCommand(ABC, BaseCommand):
             raise NotFound(f"array {text} does not exist; see `manage.py tasks`")
         done = do_with_each(tasks, self.act)
         if not done:
-            raise Conflict(f"array {text}: no task is in a state for this")
+            raise Conflict(f"array {text}: no task is in a state for this, they are {statuses_of(tasks)}")
         return list(Task.objects.filter(pk__in=done).order_by("array_index"))
 
     def is_done(self, task: Task) -> bool:
@@ -64,6 +64,11 @@ def find(text: str) -> Task:
     if task is None:
         raise NotFound(f"task {text} does not exist; see `manage.py tasks`")
     return task
+
+
+def statuses_of(tasks: list[Task]) -> str:
+    """`completed, stopped`."""
+    return ", ".join(sorted({task.status for task in tasks}))
 
 
 def said_of(task: Task) -> str:

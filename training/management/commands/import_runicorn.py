@@ -47,6 +47,8 @@ class Command(BaseCommand):
             self.stdout.write(report.summary())
             for line in report.refusals():
                 self.stderr.write(line)
+            if options["follow"] is not None:
+                self.stdout.write(f"the server follows {root.path} {'from now on' if root.is_followed else 'no more'}")
             if options["watch"]:
                 self.stdout.flush()
                 self._watch(root)

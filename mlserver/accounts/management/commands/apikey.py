@@ -72,7 +72,7 @@ def _user(username: str | None) -> User:
         return first_admin()
     user = User.objects.filter(username=username, is_active=True).first()
     if user is None:
-        raise CommandError(f"there is no active user {username!r}")
+        raise CommandError(f"there is no active user {username!r}; administrators make users at /admin/")
     return user
 
 
