@@ -93,7 +93,7 @@ def test_both_shapes_of_the_client(api, form, is_text):
         (MINIMAL | {"priority": "urgent"}, "priority"), (MINIMAL | {"maxRetries": 11}, "maxRetries"),
         (MINIMAL | {"timeout": 0}, "timeout"), (MINIMAL | {"workingDir": "here"}, "workingDir"),
         (MINIMAL | {"envs": [{"value": "x"}]}, "envs"), (MINIMAL | {"labels": "x"}, "labels"),
-        (MINIMAL | {"queue": "nowhere"}, "queue"), (MINIMAL | {"resourcePoolId": "nowhere"}, "resourcePoolId: there is no pool"),
+        (MINIMAL | {"queue": "nowhere"}, "queue: there"), (MINIMAL | {"resourcePoolId": "x"}, "resourcePoolId: there"),
         (MINIMAL | {"image": "torch:2"}, "JOB_IMAGES"), (MINIMAL | {"envs": {"MLSERVER_X": "1"}}, "MLSERVER_X"),
     ],
 )  # fmt: skip
