@@ -200,3 +200,9 @@ def test_every_status_has_a_word():
     assert job_status("active", "starting") == "Creating"
     words = {pod_phase(status, code) for status in [*RunStatus.values, None] for code in (0, 1, None)}
     assert words == {"Pending", "Running", "Succeeded", "Failed"}
+
+
+@pytest.mark.parametrize(("time_limit_s", "shown"), [(None, "null"), (60.0, "60"), (0.5, "1")])
+def test_a_time_limit_is_whole_seconds(api, owner, time_limit_s, shown):
+    task = make_task(owner, time_limit_s=time_limit_s)
+    assert f'"timeout":{shown},' in api.get(f"{URL}/{task.job_id}").content.decode()

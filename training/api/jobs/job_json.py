@@ -1,5 +1,6 @@
 """Jobs as the Jobs API shows them."""
 
+import math
 from collections.abc import Sequence
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -86,7 +87,7 @@ def config_of(task: Task, *, may_see_env: bool) -> Row:
         "gpuCount": task.gpus // task.ranks,
         "priority": exact,
         "maxRetries": task.max_retries,
-        "timeout": task.time_limit_s,
+        "timeout": task.time_limit_s and math.ceil(task.time_limit_s),
         "workingDir": task.cwd,
         "labels": task.labels,
         "description": task.description,
