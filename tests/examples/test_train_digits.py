@@ -1,5 +1,6 @@
 """The demonstration really trains, says so line by line, and stops when told."""
 
+import json
 import re
 import signal
 import subprocess
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "train_digits.py"
+REPOSITORY = Path(__file__).parents[2]
+SCRIPT = REPOSITORY / "examples" / "train_digits.py"
+CLIENT = REPOSITORY / "clients" / "python"
 
 # It runs at the lowest priority: beside other tests it hardly gets a turn.
 pytestmark = [pytest.mark.process, pytest.mark.alone]
@@ -33,6 +36,18 @@ def test_it_trains_and_prints_its_progress_and_accuracy():
     assert [line.split(" loss ")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
     accuracy = re.match(r"final validation accuracy (0\.\d{4}) after 2 epochs", last)
     assert accuracy is not None and float(accuracy[1]) > 0.8
+
+
+def test_in_a_task_it_logs_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLSERVER_RUN_ID", "20260101_120000_a1b2c3")
+    monkeypatch.setenv("MLSERVER_RUN_DIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(CLIENT))
+    ended = train("--epochs", "2")
+    assert ended.returncode == 0, ended.stderr
+    rows = [json.loads(line)["data"] for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [row["global_step"] for row in rows if "loss" in row] == [1, 2]
+    accuracy = max(row["accuracy"] for row in rows if "loss" in row)
+    assert json.loads((tmp_path / "summary.json").read_text())["best_metric_value"] == accuracy
 
 
 def test_it_stops_with_a_word_and_143_when_terminated():
