@@ -14,8 +14,9 @@ JOB: dict[str, str] = {
     TaskStatus.STOPPED: "ManualTermination",
 }
 CREATING = "Creating"
-ALSO_CALLED = {"stopped": "ManualTermination", "error": "Failed"}
-WORDS = {word.lower(): word for word in (*JOB.values(), CREATING)} | ALSO_CALLED
+ALSO_CALLED = {"Stopped": "ManualTermination", "Error": "Failed"}
+WORDS = {word: word for word in (*JOB.values(), CREATING)} | ALSO_CALLED
+BY_LOWER_CASE = {said.lower(): word for said, word in WORDS.items()}
 
 # Of events of a task; those of its runs end it a second time.
 TASK_REASONS = {"Submitted": "Queued", "Requeued": "Queued", "Released": "Queued", "Retrying": "BackOff",
@@ -35,9 +36,9 @@ def job_status(task_status: str, newest_run_status: str | None) -> str:
 
 def word_of(text: str) -> str:
     """The status that a filter names, in any case; raises Invalid."""
-    if text.lower() in WORDS:
-        return WORDS[text.lower()]
-    raise Invalid.field("status", f"{shown(text)} must be one of {', '.join(dict.fromkeys(WORDS.values()))}")
+    if text.lower() in BY_LOWER_CASE:
+        return BY_LOWER_CASE[text.lower()]
+    raise Invalid.field("status", f"{shown(text)} must be one of {', '.join(WORDS)}")
 
 
 def tasks_with(word: str) -> Q:
