@@ -6,8 +6,8 @@ child instead of init's: nothing that the command started can leave the tree, ho
 
 from __future__ import annotations
 
-import ctypes
 import os
+from _ctypes import call_function, dlopen, dlsym
 from _signal import SIGKILL, SIGSTOP, pidfd_send_signal
 
 from training.execution.supervision.records import read_stat
@@ -21,9 +21,10 @@ FREEZE_ROUNDS = 50
 
 
 def become_subreaper() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+    """By the C half of ctypes: to import the other one would take longer than to start the command."""
+    prctl = dlsym(dlopen(None, os.RTLD_NOW), "prctl")  # type: ignore[arg-type]  # typeshed knows no None
+    if call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) != 0:
+        raise OSError("prctl(PR_SET_CHILD_SUBREAPER) failed")
 
 
 def descendants(*roots: int) -> dict[int, int]:
