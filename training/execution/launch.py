@@ -15,6 +15,7 @@ from django.conf import settings
 from gpus.availability import why_not_schedulable
 from gpus.models import Gpu
 from mlserver.enqueue import enqueue
+from mlserver.prepared import Prepared
 from training import paths
 from training.execution import supervisor
 from training.execution.account import JobAccount, job_account, make_way
@@ -31,18 +32,22 @@ CAPTURE_AFTER_S = 1.0
 # Until an administrator has mapped it again, or installed what it needs.
 IMAGE_DELAY_S = 60.0
 
+TO_LAUNCH = Prepared(lambda pk: Run.objects.select_related("task__owner").filter(pk=pk)[:1])
+PROCESSES = Prepared(lambda run_id: RunProcess.objects.filter(run_id=run_id).order_by("rank"))
+STATUS = Prepared(lambda pk: Run.objects.filter(pk=pk).values_list("status"))
+
 
 def launch(run_id: str) -> str:
     """Start the run unless somebody else has or it is no longer `starting`; safe to call any number of times.
 
     Even two launches of one run at once start the command once: the second supervisor finds the run claimed.
     """
-    run = Run.objects.select_related("task__owner").filter(pk=run_id).first()
+    run = TO_LAUNCH.first(run_id)
     if run is None or run.task is None:
         return f"{run_id}: no such queued run"
     if not run.claim_launch():
         return f"{run_id}: not to be launched, it is {run.status}"
-    processes = list(run.processes.order_by("rank"))
+    processes = PROCESSES.all(run_id)
     if not was_prepared(processes) and (problem := leased_gpu_problem(run)):
         return hand_back(run, problem)
     if not was_prepared(processes) and (problem := image_problem(run.task.image)):
@@ -54,7 +59,7 @@ def launch(run_id: str) -> str:
             start_supervisor(run, run.task, process, rank)
         except OSError as error:
             return give_up(run, processes, process, error)
-    if Run.objects.filter(pk=run_id, status=RunStatus.ENDING).exists():
+    if STATUS.rows(run_id) == [(RunStatus.ENDING,)]:
         deliver_stop(run)
     return f"{run_id}: launched"
 

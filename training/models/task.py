@@ -1,11 +1,11 @@
 """Task: what somebody asked to run, and its way from waiting to ended."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import F, OuterRef, Q, Subquery, Value
 from django.db.models.expressions import Combinable
 from django.utils import timezone
 
@@ -29,10 +29,9 @@ class TaskQuerySet(models.QuerySet["Task"]):
         """The row, kept from changing until the transaction ends; SQLite has one writer at a time anyway."""
         return None if pk is None else self.select_for_update(no_key=True).filter(pk=pk).first()
 
-    def placeable(self) -> "TaskQuerySet":
+    def placeable(self, now: datetime | Value | None = None) -> "TaskQuerySet":
         """Tasks with an execution still to place, in the order they get their turn."""
-        now = timezone.now()
-        due = Q(not_before=None) | Q(not_before__lte=now)
+        due = Q(not_before=None) | Q(not_before__lte=now or timezone.now())
         unended = Q(status__in=(TaskStatus.WAITING, TaskStatus.ACTIVE))
         return self.filter(due, unended, pending_runs__gt=0, unmet=0).in_turn()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from gpus.availability import IDLE_MEMORY_MIB, why_not_schedulable, why_silent
 from gpus.models import Gpu, Node, Pool
+from mlserver.prepared import Prepared
 from training.models import Lease, Run
 from training.queue.limits import Usage
 from training.queue.placement import GpuLedger, Holder, NodeLedger
@@ -19,6 +20,10 @@ HELD_COLUMNS = (
     "id", "node_id", "cpus", "memory_mib", "gpus", "owner_id", "task__queue", "task__is_demo", "task__time_limit_s",
     "task__grace_s", "started_at", "created_at",
 )  # fmt: skip
+NODES = Prepared(lambda: Node.objects.order_by("pk"))
+HELD = Prepared(lambda: Run.objects.queued().active().order_by().values(*HELD_COLUMNS))
+LEASES = Prepared(lambda: Lease.objects.held().order_by("pk"))
+GPUS = Prepared(lambda: Gpu.objects.filter(is_present=True).select_related("node").order_by("node_id", "index"))
 
 
 @dataclass
@@ -34,7 +39,7 @@ def read_ledger(*, with_gpus: bool = True, with_pools: bool = True, flowline_mib
 
     `flowline_mib`: what a task of FlowLine needs free on a device, if the device is large enough.
     """
-    nodes = {node.pk: node_ledger(node) for node in Node.objects.order_by("pk")}
+    nodes = {node.pk: node_ledger(node) for node in NODES.all()}
     usage = add_holders(nodes)
     if with_gpus or with_pools:
         add_gpus(nodes)
@@ -48,7 +53,7 @@ def read_ledger(*, with_gpus: bool = True, with_pools: bool = True, flowline_mib
 def add_holders(nodes: dict[int, NodeLedger]) -> Usage:
     """What each active run holds of its node, and all of them of the limits."""
     usage = Usage()
-    for row in Run.objects.queued().active().order_by().values(*HELD_COLUMNS):
+    for row in HELD.dicts():
         if node := nodes.get(row["node_id"]):
             node.holders[row["id"]] = holder_of(row)
         if not row["task__is_demo"]:
@@ -71,9 +76,9 @@ def latest_end(row: dict[str, Any]) -> float | None:
 
 def add_gpus(nodes: dict[int, NodeLedger]) -> None:
     leases: dict[int, list[Lease]] = defaultdict(list)
-    for lease in Lease.objects.held().order_by("pk"):
+    for lease in LEASES.all():
         leases[lease.gpu_id].append(lease)
-    for gpu in Gpu.objects.filter(is_present=True).select_related("node").order_by("node_id", "index"):
+    for gpu in GPUS.all():
         nodes[gpu.node_id].gpus.append(gpu_ledger(gpu, leases[gpu.pk]))
 
 

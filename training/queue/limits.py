@@ -1,12 +1,12 @@
 """Limits per queue and per user: what their runs hold, and what they may hold at once."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q, Value
+from django.db.models import Q, QuerySet, Value
 
+from mlserver.prepared import Prepared
 from training.models import Queue, Run, UserLimits
 from training.queue.placement import count
 
@@ -66,7 +66,7 @@ class Limits:
         self.usage = usage
         self.of_queues: dict[str, Limit] = {}
         self.of_users: dict[int, Limit] = {}
-        for name, user_id, max_gpus, max_running in rows_with_a_limit():
+        for name, user_id, max_gpus, max_running in WITH_A_LIMIT.rows():
             if user_id:
                 self.of_users[user_id] = Limit(f"user {name}", max_gpus, max_running)
             else:
@@ -82,7 +82,7 @@ class Limits:
         return said
 
 
-def rows_with_a_limit() -> Iterable[tuple[Any, ...]]:
+def rows_with_a_limit() -> "QuerySet[Queue, tuple[Any, ...]]":
     """(name, user id or 0, max_gpus, max_running) of queues and users that have a limit."""
     is_limited = Q(max_gpus__isnull=False) | Q(max_running__isnull=False)
     queues = Queue.objects.filter(is_limited).order_by()
@@ -92,6 +92,9 @@ def rows_with_a_limit() -> Iterable[tuple[Any, ...]]:
         .values_list("name", "of", "max_gpus", "max_running")
         .union(users.values_list("user__username", "user_id", "max_gpus", "max_running"), all=True)
     )
+
+
+WITH_A_LIMIT = Prepared(rows_with_a_limit)
 
 
 def used_now() -> Usage:

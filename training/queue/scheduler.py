@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from gpus.models import DEFAULT_POOL
 from mlserver.enqueue import enqueue
+from mlserver.prepared import Prepared
 from training.models import Lease, Run, RunArtifact, RunProcess, Task, Usage
 from training.models.run import new_run_id
 from training.queue.deciding import Decider, Facts, Waiting, waiting_of
@@ -24,6 +25,8 @@ PASS_LOCK = 0x6D6C7061  # any constant: the advisory lock of passes
 
 
 WAITING_COLUMNS = ("id", "pending_runs", "waiting_reason", "queue", "owner_id", "time_limit_s", "grace_s")
+IN_TURN = Prepared(lambda now: Task.objects.placeable(now).values_list(*WAITING_COLUMNS, *DEMAND_FIELDS))
+TO_PLACE = Prepared(lambda now, pk: Task.objects.placeable(now).select_for_update(no_key=True).filter(pk=pk)[:1])
 
 
 def schedule() -> list[str]:
@@ -65,8 +68,7 @@ def lock_pass() -> None:
 
 def read_waiting() -> list[Waiting]:
     """Waiting tasks in the order of their turn."""
-    rows = Task.objects.placeable().values_list(*WAITING_COLUMNS, *DEMAND_FIELDS)
-    return waiting_of(rows, DEMAND_FIELDS)
+    return waiting_of(IN_TURN.rows(timezone.now()), DEMAND_FIELDS)
 
 
 class Pass:
@@ -106,7 +108,7 @@ class Pass:
 
         None when the task was stopped, held or changed since it was read, as PostgreSQL allows during a pass.
         """
-        task = Task.objects.placeable().select_for_update(no_key=True).filter(pk=waiting.id).first()
+        task = TO_PLACE.first(timezone.now(), waiting.id)
         if task is None or waiting != waiting_as(task, waiting):
             return None
         shared = {name: getattr(task, name) for name in ("owner_id", "source", "project", "name", "tags", "config")}
