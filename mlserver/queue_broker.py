@@ -13,8 +13,10 @@ from django.db.utils import Error as DatabaseAway
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
+from django_q.models import OrmQ
 
 from mlserver import paths
+from mlserver.prepared import Prepared, PreparedUpdate
 from mlserver.wakeup import Wakeup, notify
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,15 @@ log = logging.getLogger(__name__)
 ACKNOWLEDGE_WITHIN_S = 60
 # A lock further ahead than this is a claim; a row that is queued at this moment may be ahead by a blink.
 CLAIM_LASTS = timedelta(seconds=1)
+
+FREE = Prepared(
+    lambda key, now: (
+        OrmQ.objects.filter(key=key, lock__lt=now)
+        .order_by("lock", "pk")
+        .values_list("pk", "payload", "lock")[: Conf.BULK]
+    )
+)
+CLAIM = PreparedUpdate(lambda row, lock, until: (OrmQ.objects.filter(pk=row, lock=lock), {"lock": until}))
 
 
 class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
@@ -58,11 +69,11 @@ class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
 
     def _claim(self) -> list[tuple[int, str]]:
         """Longest free first, each by compare-and-swap on its lock, so several clusters never share a row."""
-        free = self.get_connection().filter(key=self.list_key, lock__lt=timezone.now()).order_by("lock", "pk")
+        self.get_connection()  # a new one where the database went away
         return [
             (row, payload)
-            for row, payload, lock in free.values_list("pk", "payload", "lock")[: Conf.BULK]
-            if self.get_connection().filter(pk=row, lock=lock).update(lock=self.timeout(None))
+            for row, payload, lock in FREE.rows(self.list_key, timezone.now())
+            if CLAIM.run(row, lock, self.timeout(None))
         ]
 
     def release_claims(self) -> int:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from mlserver.enqueue import enqueue
 from mlserver.errors import OutOfSpace
+from mlserver.prepared import Prepared
 from training.execution.classify import Outcome, classify, kernel_log_since
 from training.execution.control import Control
 from training.execution.harvest import NotDone, harvest
@@ -15,13 +16,16 @@ from training.execution.last_words import last_lines
 from training.execution.settle import settle
 from training.models import Event, ExitClass, Run, RunProcess
 
+TO_FINISH = Prepared(lambda pk: Run.objects.select_related("task", "node").filter(pk=pk)[:1])
+RANKS = Prepared(lambda run_id: RunProcess.objects.filter(run_id=run_id).values_list("rank"))
+
 
 def finish(run_id: str) -> str:
     """End the run once all its processes have exit records; safe to call any number of times."""
-    run = Run.objects.select_related("task", "node").filter(pk=run_id).first()
+    run = TO_FINISH.first(run_id)
     if run is None or run.has_ended:
         return f"{run_id}: nothing to finish"
-    records = {rank: Control(run_id, rank).read("exit") for rank in run.processes.values_list("rank", flat=True)}
+    records = {rank: Control(run_id, rank).read("exit") for (rank,) in RANKS.rows(run_id)}
     ended = {rank: record for rank, record in records.items() if record is not None}
     if not ended:
         return f"{run_id}: no exit record yet"

@@ -48,10 +48,11 @@ def launch(run_id: str) -> str:
     if not run.claim_launch():
         return f"{run_id}: not to be launched, it is {run.status}"
     processes = PROCESSES.all(run_id)
-    if not was_prepared(processes) and (problem := leased_gpu_problem(run)):
-        return hand_back(run, problem)
-    if not was_prepared(processes) and (problem := image_problem(run.task.image)):
-        return hand_back(run, problem, delay_s=IMAGE_DELAY_S)
+    if not was_prepared(processes):
+        if problem := leased_gpu_problem(run):
+            return hand_back(run, problem)
+        if problem := image_problem(run.task.image):
+            return hand_back(run, problem, delay_s=IMAGE_DELAY_S)
     port = meeting_port(run.pk) if len(processes) > 1 else 0
     for process in processes:
         rank = rank_environment(process.rank, len(processes), port)

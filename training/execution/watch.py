@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
+from mlserver.prepared import Prepared
 from training.execution.control import Control, ranks_of
 from training.execution.finish import ask_for_finish, instant
 from training.execution.identity import ProcessIdentity
@@ -18,6 +19,8 @@ from training.models import ExitClass, Run, RunProcess, RunStatus
 log = logging.getLogger(__name__)
 
 GIVE_UP_S = 30.0
+
+TO_NOTE = Prepared(lambda pk: Run.objects.filter(pk=pk)[:1])
 
 
 @dataclass
@@ -109,7 +112,7 @@ class Watch:
         command = control.read("exec") if control.rank == 0 and control.run_id not in self.running else None
         if command is None:
             return
-        run = Run.objects.filter(pk=control.run_id).first()
+        run = TO_NOTE.first(control.run_id)
         started_at = instant(command["started_at"]) or timezone.now()
         if run is None or run.has_ended:
             return

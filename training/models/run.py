@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from gpus.models import Node
 from mlserver.errors import Invalid
+from mlserver.prepared import PreparedUpdate
 from mlserver.text import storable
 from training import paths
 from training.models.best_metric import best_metric_of
@@ -202,10 +203,7 @@ class Run(models.Model):
     def claim_launch(self, *, stale_s: float = 5) -> bool:
         """Only one launch goes on; a claim older than `stale_s` belonged to a worker that died."""
         now, stale = timezone.now(), timedelta(seconds=stale_s)
-        # A claim of the future is from before the clock was set back.
-        free = Q(launch_claimed_at=None) | Q(launch_claimed_at__lt=now - stale) | Q(launch_claimed_at__gt=now + stale)
-        mine = Run.objects.filter(free, pk=self.pk, status=RunStatus.STARTING)
-        return bool(mine.update(launch_claimed_at=timezone.now()))
+        return bool(CLAIM.run(self.pk, now - stale, now + stale, now))
 
     def mark_running(self, *, started_at: datetime) -> bool:
         """starting -> running: the command was executed."""
@@ -297,3 +295,12 @@ class Run(models.Model):
             for name, value in changes.items():
                 setattr(self, name, value)
         return bool(changed)
+
+
+def claim_of(pk: Value, past: Value, future: Value, now: Value) -> tuple[RunQuerySet, dict[str, Any]]:
+    """A claim of the future is from before the clock was set back."""
+    free = Q(launch_claimed_at=None) | Q(launch_claimed_at__lt=past) | Q(launch_claimed_at__gt=future)
+    return Run.objects.filter(free, pk=pk, status=RunStatus.STARTING), {"launch_claimed_at": now}
+
+
+CLAIM = PreparedUpdate(claim_of)

@@ -9,6 +9,7 @@ from django.db.models import F, OuterRef, Q, Subquery, Value
 from django.db.models.expressions import Combinable
 from django.utils import timezone
 
+from mlserver.prepared import Prepared
 from training.models.dependency import TaskDependency, said_of_needs
 from training.models.event import Event
 from training.models.job_id import new_job_id
@@ -27,7 +28,7 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
     def locked(self, pk: int | None) -> "Task | None":
         """The row, kept from changing until the transaction ends; SQLite has one writer at a time anyway."""
-        return None if pk is None else self.select_for_update(no_key=True).filter(pk=pk).first()
+        return None if pk is None else LOCKED.first(pk)
 
     def placeable(self, now: datetime | Value | None = None) -> "TaskQuerySet":
         """Tasks with an execution still to place, in the order they get their turn."""
@@ -290,3 +291,6 @@ class Task(models.Model):
                 self.__dict__.pop(name, None)
             else:
                 setattr(self, name, value)
+
+
+LOCKED = Prepared(lambda pk: Task.objects.select_for_update(no_key=True).filter(pk=pk)[:1])

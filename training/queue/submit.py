@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from mlserver.prepared import Prepared
 from mlserver.text import storable
 from training.models import Event, Source, Task, TaskStatus
 from training.models.job_id import new_array_id
@@ -12,6 +13,8 @@ from training.queue.names import check_pool, queue_priority
 from training.queue.needs import Needs
 from training.queue.scheduler import schedule_and_launch
 from training.queue.spec import TaskSpec
+
+AFTER_PASS = Prepared(lambda pk: Task.objects.filter(pk=pk)[:1])
 
 
 def submit(
@@ -38,7 +41,7 @@ def submit(
             task.give_up(needs.failure)
     if not spec.hold and not needs.unmet:
         schedule_and_launch()
-        tasks[0].refresh_from_db()
+        return AFTER_PASS.first(tasks[0].pk) or tasks[0]
     return tasks[0]
 
 
