@@ -133,8 +133,7 @@ def start_supervisor(run: Run, task: Task, process: RunProcess, rank: dict[str, 
     env = environment_of(image, job_environment(run, task, directory, account, rank=rank))
     spec = supervisor_spec(run, task, process.rank, directory, env, account)
     control.write("spec", spec | {"argv": command_in(image, run, process.rank, spec)})
-    pid = spawn(control.directory)
-    who = ProcessIdentity.of(pid)
+    who = spawn(control.directory)
     if who is None:
         return
     RunProcess.objects.filter(pk=process.pk).update(
@@ -142,8 +141,8 @@ def start_supervisor(run: Run, task: Task, process: RunProcess, rank: dict[str, 
     )
 
 
-def spawn(control: Path) -> int:
-    """A detached supervisor: own session, nothing inherited but its standard error file. Returns its pid."""
+def spawn(control: Path) -> ProcessIdentity | None:
+    """A detached supervisor: own session, nothing inherited but its standard error file."""
     with open(os.open(control / "supervisor.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)) as err:
         # Blocked until its handlers stand: a stop that comes early waits instead of killing it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -159,8 +158,8 @@ def spawn(control: Path) -> int:
             )
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    # The child outlives us on purpose; subprocess reaps it at the next Popen should it end first.
-    return child.pid
+    # The child outlives us on purpose; subprocess reaps it should it end first, but not before `child` is dropped.
+    return ProcessIdentity.of(child.pid)
 
 
 def python() -> str:
