@@ -122,6 +122,19 @@ def test_it_sees_the_end_and_asks_for_finish(watch: Watch, django_capture_on_com
     assert after_finish(run).exit_code == 3
 
 
+def test_it_asks_for_finish_once_for_all_signs_of_an_end(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("training.execution.watch.ask_for_finish", asked.append)
+    first, second = placed(), placed()
+    recorded(first, exit_code=0)
+    for _ in range(3):
+        watch.look_at(first.pk)
+    watch.supervisor_ended(Watched(Control(first.pk), own_identity(), os.pidfd_open(os.getpid())))
+    recorded(second, exit_code=0)
+    watch.look_at(second.pk)
+    assert asked == [first.pk, second.pk]
+
+
 def test_it_finds_an_exit_record_written_while_nobody_watched(
     watch: Watch, django_capture_on_commit_callbacks: Any
 ) -> None:

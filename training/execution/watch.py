@@ -4,6 +4,7 @@ import logging
 import os
 import selectors
 import time
+from collections import deque
 from dataclasses import dataclass
 
 from django.utils import timezone
@@ -19,6 +20,8 @@ from training.models import ExitClass, Run, RunProcess, RunStatus
 log = logging.getLogger(__name__)
 
 GIVE_UP_S = 30.0
+# The signs of one end come within a moment of each other.
+MOST_ASKED = 64
 
 TO_NOTE = Prepared(lambda pk: Run.objects.filter(pk=pk)[:1])
 
@@ -40,6 +43,7 @@ class Watch:
         self.watched: dict[tuple[str, int], Watched] = {}
         self.running: set[str] = set()
         self.lost_at: dict[str, float] = {}
+        self.asked: deque[Control] = deque(maxlen=MOST_ASKED)
 
     def look_at(self, run_id: str, ranks: tuple[int, ...] | None = None) -> None:
         """Act on the records of a run: attach to its supervisors, note its start, ask for its finish."""
@@ -49,7 +53,7 @@ class Watch:
     def look_at_rank(self, control: Control) -> None:
         if control.read("exit") is not None:
             self.detach(control)
-            ask_for_finish(control.run_id)
+            self.ask_for_finish(control)
             return
         self.note_start(control)
         if (control.run_id, control.rank) not in self.watched:
@@ -63,7 +67,7 @@ class Watch:
         pidfd = supervisor.open_pidfd()
         if pidfd is None:
             if control.read("exit") is not None:
-                ask_for_finish(control.run_id)
+                self.ask_for_finish(control)
             else:
                 self.supervisor_lost(control, supervisor)
             return
@@ -81,9 +85,15 @@ class Watch:
         """A pidfd became readable."""
         self.detach(watched.control)
         if watched.control.read("exit") is not None:
-            ask_for_finish(watched.control.run_id)
+            self.ask_for_finish(watched.control)
         else:
             self.supervisor_lost(watched.control, watched.supervisor)
+
+    def ask_for_finish(self, control: Control) -> None:
+        """Once, however many signs there are of its end: what gets lost is asked for again with a later tick."""
+        if control not in self.asked:
+            self.asked.append(control)
+            ask_for_finish(control.run_id)
 
     def supervisor_lost(self, control: Control, supervisor: ProcessIdentity) -> None:
         """Gone without an exit record: end what is left of the run and write the record in its name.
@@ -105,7 +115,7 @@ class Watch:
             record |= {"pid": command["pid"], "started_at": command["started_at"]}
         control.write_exit(record)
         self.lost_at.pop(control.run_id, None)
-        ask_for_finish(control.run_id)
+        self.ask_for_finish(control)
 
     def note_start(self, control: Control) -> None:
         """starting -> running, once per run; the record of rank 0 counts."""
