@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import F
+from django.db.models.lookups import In
 
 from mlserver.enqueue import enqueue
+from mlserver.prepared import Prepared
 from training.models.task_status import ENDED, UNSTARTED, TaskStatus
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ class DependencyManager(models.Manager["TaskDependency"]):
         """The tasks that were given up, with their status."""
         from training.models.task import Task
 
-        rows = list(self.filter(needs__in=ended, is_met=False, task__status__in=UNSTARTED).order_by("task_id"))
+        rows = UNMET_OF.all(*ended)
         if not rows:
             return {}
         waiting = Task.objects.filter(pk__in={row.task_id for row in rows}).order_by("pk")
@@ -87,3 +90,10 @@ class TaskDependency(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task_id} after {self.needs_id} ({self.condition})"
+
+
+UNMET_OF = Prepared(
+    lambda *ended: TaskDependency.objects.filter(
+        In(F("needs_id"), ended), is_met=False, task__status__in=UNSTARTED
+    ).order_by("task_id")
+)
