@@ -80,7 +80,7 @@ def said(error: BaseException) -> str:
 def prefer_as_victim() -> None:
     """When memory runs out the kernel takes the job, not its supervisor or the server."""
     try:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
             file.write("500")
     except OSError:
         pass

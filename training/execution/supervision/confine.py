@@ -40,7 +40,7 @@ class Confinement:
         """How often the kernel killed for memory in this group; 0 when it does not say."""
         name = "memory.oom_control" if self.is_v1 else "memory.events"
         try:
-            with open(f"{self.directory or self.parent}/{name}", encoding="ascii") as file:
+            with open(f"{self.directory or self.parent}/{name}", encoding="utf-8") as file:
                 return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
         except OSError:
             return 0

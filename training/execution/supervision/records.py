@@ -110,7 +110,8 @@ def write_reserved(reserve: str, path: str, record: dict[str, Any]) -> None:
 
 def boot_id() -> str:
     """Changes with every boot of the machine (Linux random/boot_id)."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    # Python starts with the codec of UTF-8 alone; any other, ASCII too, is a module to import.
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         return file.read().strip()
 
 
