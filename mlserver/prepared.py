@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
+from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
@@ -60,10 +61,15 @@ class Statement:
 
     def __init__(self, compiler: SQLCompiler) -> None:
         self.connection = compiler.connection
-        self._sql, self._params = compiler.as_sql()
+        try:
+            self._sql, self._params = compiler.as_sql()
+        except EmptyResultSet:  # nothing can be found, as in an empty list: no statement is needed
+            self._sql, self._params = "", ()
 
     def require_marks(self, count: int) -> None:
         """Some lookups turn what they are given into text at once: `In(F(...), marks)` instead of `run_id__in`."""
+        if not self._sql:
+            return
         left = set(range(count)) - {it.place for it in self._params if isinstance(it, Mark)}
         if left:
             raise TypeError(f"values {sorted(left)} are not in the statement: {self._sql}")
@@ -98,6 +104,8 @@ class Selection(Statement):
             self._related = get_related_populators(self._info, compiler.select, self.connection.alias)  # type: ignore[call-arg]
 
     def rows(self, values: Sequence[Any]) -> Rows:
+        if not self._sql:
+            return []
         found: Rows = self.run(values, lambda cursor: cursor.fetchall())
         return self._converted(found) if found and self._conversions else found
 

@@ -106,6 +106,13 @@ def test_a_lookup_that_loses_a_mark_is_refused(runs: list[Run]) -> None:
     assert prepared.rows(runs[0].pk, "x") == [(runs[0].pk,)]
 
 
+def test_an_empty_list_finds_nothing_and_asks_nothing(runs: list[Run], django_assert_num_queries) -> None:
+    among = Prepared(lambda *marks: Run.objects.filter(In(F("pk"), marks), status="finished"))
+    with django_assert_num_queries(0):
+        assert among.all() == [] and among.first() is None
+    assert among.all(runs[0].pk) == [runs[0]]
+
+
 def test_none_finds_nothing(runs: list[Run]) -> None:
     assert Prepared(lambda value: Run.objects.filter(exit_code=value).values_list("pk")).rows(None) == []
 
