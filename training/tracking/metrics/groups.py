@@ -87,8 +87,8 @@ def read_group(group: Group, selection: Selection, dictionary: Objects | None, *
         filled = into.stop
     names = [group.columns[at] for at in wanted]
     columns = {name: column(values[at, :filled], kind, dictionary) for at, (name, kind) in enumerate(names)}
-    said = np.arange(filled) if orders is None else orders[:filled]
-    return Rows(steps[:filled], times[:filled], columns, said, is_ascending)
+    numbers = None if orders is None else orders[:filled]
+    return Rows(steps[:filled], times[:filled], columns, numbers, is_ascending)
 
 
 def column(values: Floats, kind: str, dictionary: Objects | None) -> Column:

@@ -56,30 +56,32 @@ def representatives(columns: Sequence[T], most: int) -> Sequence[T]:
     return columns[:: -(-len(columns) // (most // LEAST_POINTS))] if most >= LEAST_POINTS else ()
 
 
-def picks(axis: Floats, column: Floats, most: int) -> Places:
+def picks(axis: Floats | None, column: Floats, most: int) -> Places:
     """At most `most` places where the column is finite, by MinMaxLTTB; axis as `distances` gives it."""
     is_finite = np.isfinite(column)
     if not is_finite.all():
         rows = np.flatnonzero(is_finite)
-        return rows[picks(distances(axis[rows]), column[rows], most)] if len(rows) > most else rows
+        x = rows if axis is None else axis[rows]
+        return rows[picks(distances(x), column[rows], most)] if len(rows) > most else rows
     if len(column) <= most:
         return np.arange(len(column))
-    found: Places = _downsampler.downsample(axis, column, n_out=most).astype(np.int64)
-    return found
+    found = _downsampler.downsample(*(() if axis is None else (axis,)), column, n_out=most)
+    places: Places = found.astype(np.int64)
+    return places
 
 
-def distances(x: Axis) -> Floats:
+def distances(x: Axis) -> Floats | None:
     """From the first, in mean distances between rows, and each at least a 64th of one from the next.
 
-    The library divides the range of x into bins, and panics at extreme ranges, and where so many rows have the same x
-    that a bin has no width.
+    None where all are the same, as of steps without a gap. The library divides the range of x into bins, and panics at
+    extreme ranges, and where so many rows have the same x that a bin has no width.
     """
     if x.dtype.kind == "i" and int(x[-1]) - int(x[0]) == len(x) - 1:
-        return np.arange(len(x), dtype=np.float64)
+        return None
     with np.errstate(over="ignore", invalid="ignore"):
         axis: Floats = np.subtract(x, x[0], dtype=np.float64)
     if x.dtype.kind == "f" and not np.isfinite(axis).all() or axis[-1] <= 0:
-        return np.arange(len(x), dtype=np.float64)
+        return None
     axis /= axis[-1]
     axis *= len(axis) * (1 - APART)
     axis += np.arange(len(axis)) * APART
@@ -98,7 +100,9 @@ def top_up(is_picked: npt.NDArray[np.bool_], x: Axis, columns: Sequence[Floats],
 
 def fill(is_picked: npt.NDArray[np.bool_], points: int) -> None:
     """Evenly spaced rows for what the columns left."""
-    free = np.flatnonzero(~is_picked)
-    left = points - (len(is_picked) - len(free))
+    picked = np.flatnonzero(is_picked)
+    left, free = points - len(picked), len(is_picked) - len(picked)
     if left > 0:
-        is_picked[free[np.linspace(0, len(free) - 1, left).astype(np.int64)]] = True
+        chosen = np.linspace(0, free - 1, left).astype(np.int64)  # among the free rows, which are too many to number
+        free_before = picked - np.arange(len(picked))
+        is_picked[chosen + np.searchsorted(free_before, chosen, side="right")] = True

@@ -43,8 +43,11 @@ class Table:
 
     def named(self, names: Iterable[str]) -> "Table":
         """These columns; a name that was never logged is all NaN."""
-        missing = np.full(len(self), np.nan)
-        return Table(self.steps, self.times, {name: self.columns.get(name, missing) for name in names})
+        names = list(names)
+        known = dict(self.columns)
+        if missing := set(names) - known.keys():
+            known |= dict.fromkeys(missing, np.full(len(self), np.nan))
+        return Table(self.steps, self.times, {name: known[name] for name in names})
 
     def between(self, first: int, last: int) -> "Table":
         """Rows of the steps `first` to `last`, both included."""
@@ -53,13 +56,21 @@ class Table:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one group as they were said. orders (n,): which row of the run each was; every column is in each row."""
+    """Rows of one group as they were said; every column is in each row.
+
+    numbers (n,): which row of the run each was, None where they are all there is.
+    """
 
     steps: Integers
     times: Floats
     columns: Mapping[str, Column]
-    orders: Integers
+    numbers: Integers | None
     is_ascending: bool = False
+
+    @property
+    def orders(self) -> Integers:
+        """(n,): by which it is told what was said later."""
+        return np.arange(len(self.steps)) if self.numbers is None else self.numbers
 
 
 EMPTY = Table(np.empty(0, np.int64), np.empty(0), {})
@@ -107,11 +118,11 @@ def merged(groups: Sequence[Rows]) -> Table:
     objects = {name for it in groups for name, column in it.columns.items() if column.dtype == object}
     columns: dict[str, Overlay] = {}
     for group in groups:
-        has_time = np.flatnonzero(~np.isnan(group.times))
+        said, has_time = group.orders, np.flatnonzero(~np.isnan(group.times))
         rows = has_time[last_of_each(group.steps[has_time])]
-        time.put(np.searchsorted(steps, group.steps[rows]), group.orders[rows], group.times[rows])
+        time.put(np.searchsorted(steps, group.steps[rows]), said[rows], group.times[rows])
         rows = last_of_each(group.steps)
-        places, orders = np.searchsorted(steps, group.steps[rows]), group.orders[rows]
+        places, orders = np.searchsorted(steps, group.steps[rows]), said[rows]
         for name, column in group.columns.items():
             if name not in columns:
                 columns[name] = Overlay(len(steps), is_object=name in objects)
