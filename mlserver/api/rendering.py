@@ -8,12 +8,16 @@ from django.http import HttpResponse
 from django.utils.functional import Promise
 from rest_framework.renderers import BaseRenderer
 
-OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_SERIALIZE_NUMPY
+ANY_KEYS = OPTIONS | orjson.OPT_NON_STR_KEYS
 
 
 def to_json(data: object) -> bytes:
     """UTF-8 JSON. Raises TypeError for a type that has no JSON form."""
-    return orjson.dumps(data, default=_plain, option=OPTIONS)
+    try:
+        return orjson.dumps(data, default=_plain, option=OPTIONS)
+    except TypeError:  # keys that are no text are rare, and looking at each costs a third of the time
+        return orjson.dumps(data, default=_plain, option=ANY_KEYS)
 
 
 def json_response(data: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
@@ -40,7 +44,7 @@ class OrjsonRenderer(BaseRenderer):
         if data is None:
             return b""
         if renderer_context and renderer_context.get("indent"):
-            return orjson.dumps(data, default=_plain, option=OPTIONS | orjson.OPT_INDENT_2)
+            return orjson.dumps(data, default=_plain, option=ANY_KEYS | orjson.OPT_INDENT_2)
         return to_json(data)
 
 
