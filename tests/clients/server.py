@@ -104,7 +104,11 @@ class RowHandler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         state = self.server_state
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # its client died while it sent this: like the real server, take nothing of it
+            self.close_connection = True
+            return None
         time.sleep(state.slow_s)
         with state.lock:
             state.requests.append((self.command, self.path))
