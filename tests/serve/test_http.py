@@ -57,6 +57,21 @@ def test_clients_that_stop_in_the_middle_of_a_request_hold_up_nobody(server: Run
         client.close()
 
 
+@pytest.mark.parametrize("sent", [b"", b'{"type": "metrics", "data": {"global_step": 1, "loss": 1}}\n'])
+def test_nothing_is_taken_of_a_batch_whose_sender_dies(server: RunningServer, sent: bytes) -> None:
+    """Its number counts as taken once: what is missing of it would never come."""
+    run_id = server.api.post("/api/v1/runs", json={"project": "half"}).json()["id"]
+    path = f"/api/v1/runs/{run_id}/metrics"
+    key = server.api.headers["Authorization"]
+    head = f"POST {path}?seq=0 HTTP/1.1\r\nHost: localhost\r\nAuthorization: {key}\r\n"
+    about = f"Content-Type: application/x-ndjson\r\nContent-Length: {len(sent) + 50}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall((head + about).encode() + sent)
+    whole = b'{"type": "metrics", "data": {"global_step": 1, "loss": 1}}\n'
+    answer = server.api.post(f"{path}?seq=0", content=whole, headers={"Content-Type": "application/x-ndjson"})
+    assert answer.json() == {"accepted": 1, "next_seq": 1, "duplicate": False}
+
+
 def test_clients_that_ask_much_and_read_nothing_hold_up_nobody(server: RunningServer) -> None:
     """With many requests at once on each connection, both threads would be held for good if threads waited."""
     request = f"GET {BUNDLE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
