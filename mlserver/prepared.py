@@ -15,6 +15,7 @@ from django.db.models import Func, IntegerField, Model, QuerySet, Subquery, Valu
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
 from django.db.models.sql.compiler import SQLCompiler
+from django.db.transaction import TransactionManagementError
 
 M = TypeVar("M", bound=Model)
 S = TypeVar("S", bound="Statement")
@@ -61,6 +62,7 @@ class Statement:
 
     def __init__(self, compiler: SQLCompiler) -> None:
         self.connection = compiler.connection
+        self._locks = compiler.query.select_for_update and self.connection.features.has_select_for_update
         try:
             self._sql, self._params = compiler.as_sql()
         except EmptyResultSet:  # nothing can be found, as in an empty list: no statement is needed
@@ -75,6 +77,8 @@ class Statement:
             raise TypeError(f"values {sorted(left)} are not in the statement: {self._sql}")
 
     def run(self, values: Sequence[Any], read: Callable[[CursorWrapper], T]) -> T:
+        if self._locks and self.connection.get_autocommit():  # Django itself asks only while it compiles
+            raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
         given = [self._adapted(value) for value in values]
         params = [given[it.place] if isinstance(it, Mark) else it for it in self._params]
         with self.connection.cursor() as cursor:

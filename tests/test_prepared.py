@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, QuerySet, Value
 from django.db.models.lookups import In
 from django.test.utils import CaptureQueriesContext
@@ -148,6 +148,17 @@ def test_it_is_one_statement_of_the_text_that_django_makes(runs: list[Run]) -> N
     assert [it["sql"].replace("(", "").replace(")", "") for it in ours] == [
         it["sql"].replace("(", "").replace(")", "") for it in theirs
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lock_belongs_into_a_transaction(ada: User) -> None:
+    task = Task.objects.create(owner=ada, command=["x"])
+    prepared = Prepared(lambda pk: Task.objects.select_for_update(no_key=True).filter(pk=pk)[:1])
+    with transaction.atomic():
+        assert prepared.first(task.pk) == task
+    if connection.features.has_select_for_update:
+        with pytest.raises(transaction.TransactionManagementError):
+            prepared.first(task.pk)
 
 
 @pytest.mark.django_db(transaction=True)
