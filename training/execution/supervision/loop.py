@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from _signal import SIG_IGN, SIG_SETMASK, SIGCHLD, SIGHUP, SIGINT, SIGTERM, pthread_sigmask, set_wakeup_fd, signal
+from _signal import SIGTERM
 from select import POLLIN, poll
 
 from training.execution.supervision import tree
@@ -20,6 +20,7 @@ from training.execution.supervision.records import (
     write_reserved,
 )  # fmt: skip
 from training.execution.supervision.rotation import Rotation
+from training.execution.supervision.signals import signal_pipe
 from training.execution.supervision.text_logs import TextLogs
 
 TYPE_CHECKING = False  # the typing module itself would cost milliseconds of start-up
@@ -71,20 +72,9 @@ class Supervisor:
         self.text_logs = TextLogs(spec["text_root"], self.capture)
         self.pipes: dict[int, int] = {}
         self.poll = poll()
-        self.wakeup = self.catch_signals()
+        self.wakeup = signal_pipe()
+        self.poll.register(self.wakeup, POLLIN)
         tree.become_subreaper()
-
-    def catch_signals(self) -> int:
-        """Signals become bytes in a pipe that the loop polls. They were blocked by whoever started us."""
-        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        set_wakeup_fd(writing, warn_on_full_buffer=False)
-        for signum in (SIGCHLD, SIGTERM):
-            signal(signum, lambda *_: None)
-        for signum in (SIGINT, SIGHUP):
-            signal(signum, SIG_IGN)
-        self.poll.register(reading, POLLIN)
-        pthread_sigmask(SIG_SETMASK, set())
-        return reading
 
     def run(self) -> None:
         """Returns when the command and all its descendants are gone and the pipes are read."""

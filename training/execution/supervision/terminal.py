@@ -8,17 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from _signal import (
-    SIG_IGN,
-    SIG_SETMASK,
-    SIGCHLD,
-    SIGHUP,
-    SIGINT,
-    SIGTERM,
-    pthread_sigmask,
-    set_wakeup_fd,
-    signal,
-)
+from _signal import SIGHUP, SIGTERM
 from fcntl import ioctl
 from select import POLLIN, poll
 from termios import TIOCSCTTY
@@ -33,6 +23,7 @@ from training.execution.supervision.command import (
     switch_account,
 )
 from training.execution.supervision.records import parse, read_stat, to_json
+from training.execution.supervision.signals import signal_pipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,18 +60,8 @@ class Keeper:
         self.shell = 0
         self.status: int | None = None
         self.poll = poll()
-        self.wakeup = self.catch_signals()
+        self.wakeup = signal_pipe()
         tree.become_subreaper()
-
-    def catch_signals(self) -> int:
-        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        set_wakeup_fd(writing, warn_on_full_buffer=False)
-        for signum in (SIGCHLD, SIGTERM):
-            signal(signum, lambda *_: None)
-        for signum in (SIGINT, SIGHUP):
-            signal(signum, SIG_IGN)
-        pthread_sigmask(SIG_SETMASK, set())
-        return reading
 
     def run(self) -> None:
         supervisor = open_pidfd(self.spec["supervisor"])
