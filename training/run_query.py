@@ -12,7 +12,7 @@ from mlserver.prepared import Prepared, RowCount
 from training.models import Run
 from training.models.end_rank import EndRank
 from training.models.mentions import mentions
-from training.models.run import RunQuerySet
+from training.models.run import RunQuerySet, names_of
 
 ORDERS: dict[str, Expression | F] = {
     "created_at": F("created_at"),
@@ -89,8 +89,7 @@ class RunQuery:
     def conditions(self) -> list[tuple[str, list[Any]]]:
         """Lookups and their values."""
         asked: list[tuple[str, list[Any]]] = [
-            # A run without a name goes by `default`, as its directory does.
-            ("name__in", ["", self.name] if self.name == "default" else [self.name]),
+            ("name__in", names_of(self.name)),
             *((TAG, [tag]) for tag in self.tags),
             ("project", [self.project]),
             ("status__in", self.statuses),

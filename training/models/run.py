@@ -22,33 +22,12 @@ from training.models.best_metric import best_metric_of
 from training.models.end_rank import EndRank
 from training.models.event import Event
 from training.models.mentions import mentions
+from training.models.run_status import ACTIVE as ACTIVE
+from training.models.run_status import ENDED as ENDED
+from training.models.run_status import ExitClass as ExitClass
+from training.models.run_status import RunStatus as RunStatus
 from training.models.tags import HasTag
 from training.models.task import Source, Task
-
-
-class RunStatus(models.TextChoices):
-    STARTING = "starting"
-    RUNNING = "running"
-    ENDING = "ending"
-    FINISHED = "finished"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-
-ACTIVE = (RunStatus.STARTING, RunStatus.RUNNING, RunStatus.ENDING)
-ENDED = (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.STOPPED)
-
-
-class ExitClass(models.TextChoices):
-    OK = "ok", "OK"
-    ERROR = "error"
-    OOM = "oom", "OOM"
-    KILLED = "killed"
-    TIMEOUT = "timeout"
-    STOPPED = "stopped"
-    NODE_LOST = "node_lost"
-    LAUNCH_FAILED = "launch_failed"
-
 
 RUN_ID = re.compile(r"[0-9]{8}_[0-9]{6}_[a-f0-9]{6}")
 
@@ -78,6 +57,11 @@ def directory_of(row: Mapping[str, Any]) -> Path:
 FILTERS, FACTS = ("deleted_at", "project", "name"), ("best_metric_value", "created_at")
 
 
+def names_of(name: str) -> list[str]:
+    """What the rows of runs of this name say: one without a name goes by `default`, as its directory does."""
+    return ["", name] if name == "default" else [name]
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     def visible(self) -> "RunQuerySet":
         return self.filter(deleted_at=None)
@@ -87,8 +71,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(deleted_at__isnull=False)
 
     def named(self, name: str) -> "RunQuerySet":
-        """A run without a name goes by `default`, as its directory does."""
-        return self.filter(name__in=("", name) if name == "default" else (name,))
+        return self.filter(name__in=names_of(name))
 
     def mentioning(self, text: str) -> "RunQuerySet":
         """With `text` in project, name, notes or id, in any case."""
